@@ -1,0 +1,114 @@
+"""What the engine does for those who drive it, whatever door they come through.
+
+The control door, the console and the command line all end here. Refusals are `Refusal`s with a slug from one list,
+a sentence, and what to do next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from engine.calls import Call, Cursor, Event, Floor, Mode
+
+Slug = Literal[
+    "at_capacity",
+    "call_ended",
+    "call_not_connected",
+    "call_not_found",
+    "carrier_refused",
+    "engine_stopping",
+    "invalid_digits",
+    "invalid_message",
+    "invalid_number",
+    "invalid_params",
+    "not_supported",
+    "no_public_url",
+    "operation_not_found",
+    "outcome_unknown",
+    "provider_not_ready",
+    "speech_unavailable",
+    "store_failed",
+    "timeout",
+    "turn_in_progress",
+    "unauthorized",
+    "internal_error",
+]
+
+
+class Refusal(Exception):
+    """The engine will not do, or could not do, what was asked. Nothing was lost."""
+
+    def __init__(self, code: Slug, error: str, hint: str = "") -> None:
+        super().__init__(error)
+        self.code: Slug = code
+        self.error = error
+        self.hint = hint
+
+    def to_json(self) -> dict[str, Any]:
+        return {"success": False, "code": self.code, "error": self.error, "hint": self.hint}
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Stored events in order, and the cursor to go on from."""
+
+    events: Sequence[Event]
+    cursor: Cursor
+
+
+class EngineApi(Protocol):
+    """One running engine. All methods belong to the engine's own loop and raise `Refusal`.
+
+    `by` names who asks (console, cli, agent, ...); it is recorded with the act.
+    """
+
+    async def initiate(
+        self, to: str | None, message: str, mode: Mode | None = None, dtmf_sequence: str = "", by: str = ""
+    ) -> str:
+        """Place a call; returns its id as soon as the carrier took the dial."""
+
+    async def speak(self, call_id: str, message: str, by: str = "") -> None:
+        """Say a line; returns when it has been heard."""
+
+    async def continue_call(self, call_id: str, message: str, by: str = "") -> str:
+        """Say a line and wait for the caller's answer, which is returned."""
+
+    async def send_dtmf(self, call_id: str, digits: str, by: str = "") -> None:
+        """Play keys into the call."""
+
+    async def end(self, call_id: str, by: str = "") -> None:
+        """Hang up. A call that is already over is a success."""
+
+    async def set_floor(self, call_id: str, holder: Floor, by: str = "") -> None:
+        """Who speaks for our side from now on."""
+
+    def call(self, call_id: str) -> Call | None:
+        """A call by our id or the carrier's."""
+
+    def live_calls(self) -> Sequence[Call]:
+        """Calls that are not over, oldest first."""
+
+    async def history(self, last: int = 50, query: str = "") -> Sequence[Call]:
+        """Calls, newest first; `query` matches numbers and words that were said."""
+
+    async def events(
+        self, cursor: Cursor | None, call_id: str | None = None, wait_ms: int = 0, limit: int = 500
+    ) -> Page:
+        """Stored events after `cursor` (None: from now on). With `wait_ms`, waits for the first one."""
+
+    def watch(self, cursor: Cursor | None, last: int = 0) -> AsyncIterator[Sequence[Event]]:
+        """Batches of events, stored and ephemeral, after `cursor` (None: from the last `last` ones on), for ever.
+
+        A watcher that is slower than the engine gets what it missed from the store, without the ephemeral ones.
+        """
+
+    async def latency(self, last: int = 200) -> Mapping[str, Any]:
+        """Per stage: count, minMs, maxMs, avgMs, p50Ms, p95Ms over the last `last` turns."""
+
+    def health(self) -> Mapping[str, Any]:
+        """engine, exposure, speech, store and slots, as the panel shows them."""
+
+    def cursor(self) -> Cursor:
+        """The end of the log."""

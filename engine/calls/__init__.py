@@ -1,0 +1,30 @@
+"""The domain: facts about calls and the pure fold that turns them into call records. Imports nothing of ours."""
+
+from engine.calls.apply import apply, fold
+from engine.calls.call import Call, Direction, Floor, Line, Mode, Speaker
+from engine.calls.events import EPHEMERAL_TYPES, EVENT_TYPES, Cursor, Data, Draft, Event
+from engine.calls.ladder import Rung, first_missing, ladder
+from engine.calls.state import END_REASONS, State, next_state
+
+__all__ = [
+    "END_REASONS",
+    "EPHEMERAL_TYPES",
+    "EVENT_TYPES",
+    "Call",
+    "Cursor",
+    "Data",
+    "Direction",
+    "Draft",
+    "Event",
+    "Floor",
+    "Line",
+    "Mode",
+    "Rung",
+    "Speaker",
+    "State",
+    "apply",
+    "first_missing",
+    "fold",
+    "ladder",
+    "next_state",
+]

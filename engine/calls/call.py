@@ -1,0 +1,119 @@
+"""The call record: what the log says about one call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from engine.calls.state import State
+
+Direction = Literal["inbound", "outbound"]
+Mode = Literal["notify", "conversation"]
+Floor = Literal["agent", "operator", "held"]
+Speaker = Literal["agent", "caller", "operator"]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of the transcript.
+
+    `text` of our own lines is what the caller heard: while `playing` the whole line, after a cut only the heard
+    part (`unheard` keeps the rest).
+    """
+
+    at: int
+    speaker: Speaker
+    text: str
+    cut: bool = False
+    unheard: str = ""
+    say_id: str | None = None
+    playing: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        value: dict[str, Any] = {
+            "at": self.at,
+            "speaker": self.speaker,
+            "text": self.text,
+            "cut": self.cut,
+        }
+        if self.unheard:
+            value["unheard"] = self.unheard
+        if self.playing:
+            value["playing"] = True
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """A line of ours that waits to be spoken."""
+
+    speaker: Speaker
+    text: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call. All times are epoch milliseconds."""
+
+    call_id: str
+    provider: str
+    direction: Direction
+    mode: Mode
+    from_number: str
+    to_number: str
+    started_at: int
+    state: State = State.INITIATED
+    provider_call_id: str | None = None
+    message: str = ""
+    floor: Floor = "agent"
+    floor_by: str = ""
+    answered_at: int | None = None
+    ended_at: int | None = None
+    end_reason: State | None = None
+    ended_by: str = ""
+    transcript: tuple[Line, ...] = ()
+    queued: Mapping[str, Queued] = field(default_factory=dict)
+    turns: tuple[Mapping[str, int], ...] = ()
+    dtmf: str = ""
+    error: Mapping[str, Any] | None = None
+    rungs: Mapping[str, int] = field(default_factory=dict)
+    """Rung of the ladder -> when it was reached first."""
+    deaf: bool = False
+    """Speech recognition failed and has not come back."""
+    last_at: int = 0
+    """When the latest event about this call happened."""
+
+    @property
+    def live(self) -> bool:
+        return not self.state.terminal
+
+    @property
+    def peer(self) -> str:
+        """The number at the other end."""
+        return self.from_number if self.direction == "inbound" else self.to_number
+
+    def to_json(self) -> dict[str, Any]:
+        """The public call record."""
+        return {
+            "callId": self.call_id,
+            "provider": self.provider,
+            "providerCallId": self.provider_call_id,
+            "direction": self.direction,
+            "mode": self.mode,
+            "state": self.state.value,
+            "from": self.from_number,
+            "to": self.to_number,
+            "floor": self.floor,
+            "startedAt": self.started_at,
+            "answeredAt": self.answered_at,
+            "endedAt": self.ended_at,
+            "endReason": self.end_reason.value if self.end_reason else None,
+            "endedBy": self.ended_by or None,
+            "transcript": [line.to_json() for line in self.transcript],
+            "turns": [dict(turn) for turn in self.turns],
+            "dtmf": self.dtmf,
+            "error": dict(self.error) if self.error else None,
+            "ladder": [{"rung": name, "at": at} for name, at in self.rungs.items()],
+        }

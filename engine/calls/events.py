@@ -1,0 +1,150 @@
+"""The facts that the log is made of.
+
+An event is a small JSON value. `Draft` is a fact that nobody has stored yet; the store turns drafts into `Event`s
+with a strictly increasing `seq`. Readers ignore types and keys that they do not know, so both may be added to.
+
+| type | data |
+|---|---|
+| call.initiated | provider, direction, mode, from, to, message?, by? |
+| call.dialing | - (recorded before the carrier is asked) |
+| call.accepted | providerCallId (the carrier took the dial, or announced an inbound call) |
+| call.ringing, call.answered, call.active | - |
+| call.ended | reason (an end state), by? (caller, agent, operator, carrier, engine), detail? |
+| call.error | code, message, hint? |
+| webhook.received | verdict (ok, refused, replay), why, ms, matched, effect, type, method, path |
+| stream.opened | streamId |
+| stream.started | streamId, encoding, sampleRate |
+| stream.first_frame | streamId |
+| stream.lost, stream.resumed | streamId, why? |
+| speech.ready | engine |
+| speech.started | - |
+| speech.final | text, turn |
+| speech.failed | engine, error, hint? |
+| say.queued | sayId, speaker (agent, operator), kind (greeting, reply, speak, notify, hold), text |
+| say.started | sayId, synthMs |
+| say.heard | sayId, ms |
+| say.cut | sayId, heardMs, heardText |
+| say.skipped | sayId, why |
+| say.failed | sayId, error |
+| turn.completed | turn, stages (name -> ms) |
+| reply.failed | turn, error |
+| dtmf.received, dtmf.sent | digits, by? |
+| floor.changed | holder (agent, operator, held), by |
+| exposure.changed, exposure.probed | provider, publicUrl, ok, ms?, error? |
+| operator.acted | action, by, plus what was given |
+| engine.started | version, pid, provider |
+| engine.stopped | why |
+| speech.partial (ephemeral) | text |
+| audio.level (ephemeral) | caller, agent (dBFS, -90 is silence) |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Data = Mapping[str, Any]
+"""A JSON object: strings, numbers, booleans, None, lists and objects of those."""
+
+EVENT_TYPES: frozenset[str] = frozenset(
+    {
+        "call.initiated",
+        "call.dialing",
+        "call.accepted",
+        "call.ringing",
+        "call.answered",
+        "call.active",
+        "call.ended",
+        "call.error",
+        "webhook.received",
+        "stream.opened",
+        "stream.started",
+        "stream.first_frame",
+        "stream.lost",
+        "stream.resumed",
+        "speech.ready",
+        "speech.started",
+        "speech.final",
+        "speech.failed",
+        "say.queued",
+        "say.started",
+        "say.heard",
+        "say.cut",
+        "say.skipped",
+        "say.failed",
+        "turn.completed",
+        "reply.failed",
+        "dtmf.received",
+        "dtmf.sent",
+        "floor.changed",
+        "exposure.changed",
+        "exposure.probed",
+        "operator.acted",
+        "engine.started",
+        "engine.stopped",
+    }
+)
+
+EPHEMERAL_TYPES: frozenset[str] = frozenset({"speech.partial", "audio.level"})
+"""Broadcast to watchers, never stored; their `seq` is 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A fact on its way to the log."""
+
+    type: str
+    call_id: str | None = None
+    data: Data = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A stored fact (`seq` > 0), or an ephemeral one (`seq` == 0). `at` is epoch milliseconds."""
+
+    seq: int
+    at: int
+    call_id: str | None
+    type: str
+    data: Data
+
+    def to_json(self) -> dict[str, Any]:
+        """The public shape, as `tail` prints it."""
+        return {
+            "seq": self.seq,
+            "at": self.at,
+            "callId": self.call_id,
+            "type": self.type,
+            "data": dict(self.data),
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Event:
+        """Read the public shape back. Raises KeyError or TypeError when it is not one."""
+        return cls(
+            seq=int(value["seq"]),
+            at=int(value["at"]),
+            call_id=value["callId"],
+            type=str(value["type"]),
+            data=dict(value["data"]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """A place in one log. `generation` names the log, so that a replaced store is noticed."""
+
+    generation: str
+    seq: int
+
+    def __str__(self) -> str:
+        return f"{self.generation}:{self.seq}"
+
+    @classmethod
+    def parse(cls, text: str) -> Cursor:
+        """Read `generation:seq`. Raises ValueError when the text is not a cursor."""
+        generation, _, seq = text.rpartition(":")
+        if not generation or not seq.isdecimal():
+            raise ValueError(f"not a cursor: {text[:80]!r}")
+        return cls(generation, int(seq))

@@ -1,0 +1,80 @@
+"""What a media socket can say, whatever the carrier: values in, values out, no I/O.
+
+A carrier brings a `MediaWire` that turns its text frames into these events and our intents into its text frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from engine.media.audio import AudioFormat
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """The carrier greeted us; nothing is known yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The stream belongs to a call. `parameters` carry the one-time token."""
+
+    stream_id: str
+    provider_call_id: str
+    format: AudioFormat
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class MediaFrame:
+    """Caller audio. `at_ms` counts from the start of the stream, by the carrier's clock."""
+
+    payload: bytes
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class MarkReturned:
+    """Everything that was sent before this mark has been played, or was cleared."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class DtmfReceived:
+    """The caller pressed a key."""
+
+    digit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The carrier ended the stream."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A frame that is not in the carrier's protocol. `why` is safe to log."""
+
+    why: str
+
+
+WireEvent = Connected | Started | MediaFrame | MarkReturned | DtmfReceived | Stopped | Refused
+
+
+class MediaWire(Protocol):
+    """One carrier's frames, for one stream. Methods never raise on bad input: they return `Refused`."""
+
+    def receive(self, text: str | bytes) -> WireEvent:
+        """Read one text frame."""
+
+    def media(self, payload: bytes) -> bytes:
+        """The UTF-8 text of a frame that plays `payload` (the stream's own encoding)."""
+
+    def mark(self, name: str) -> bytes:
+        """The frame that asks to be told when everything before it has been played."""
+
+    def clear(self) -> bytes:
+        """The frame that empties the carrier's playback buffer."""

@@ -1,0 +1,154 @@
+"""The ports behind which speech engines and brains stand.
+
+Every engine says whether it is usable (`check`) before a call needs it, and exactly what to do when it is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from engine.media.audio import Audio, AudioFormat
+
+
+class SpeechUnavailable(Exception):
+    """An engine can not be used. The message says what is wrong, `hint` what to do about it."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """What the recogniser believes so far; the next one replaces it."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Final:
+    """The text of one utterance. `utterance` is the number that `finish` returned."""
+
+    text: str
+    utterance: int
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceConfirmed:
+    """A second opinion on the last audio: the probability (0..1) that it holds a voice."""
+
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The recogniser is gone; nothing more will come. `why` is for the operator."""
+
+    why: str
+
+
+Hearing = Partial | Final | VoiceConfirmed | Lost
+
+
+class Listener(Protocol):
+    """Recognition of one call. Not shared between calls."""
+
+    def feed(self, audio: bytes) -> None:
+        """Caller audio in the format given to `listen`. Never blocks; a full queue drops the oldest and counts it."""
+
+    def finish(self) -> int:
+        """The utterance is over: a `Final` with the returned number follows, also when nothing was understood."""
+
+    def hearings(self) -> AsyncIterator[Hearing]:
+        """What is heard, in order, until `close` or `Lost`."""
+
+    async def close(self) -> None:
+        """End recognition and free its resources."""
+
+
+class Recogniser(Protocol):
+    """A speech-to-text engine."""
+
+    name: str
+
+    async def start(self) -> None:
+        """Load what is needed. Raises SpeechUnavailable."""
+
+    async def listen(self, format: AudioFormat) -> Listener:  # noqa: A002
+        """A listener that is ready to be fed. Raises SpeechUnavailable."""
+
+    async def close(self) -> None:
+        """Stop workers and connections."""
+
+
+class Voice(Protocol):
+    """A text-to-speech engine."""
+
+    name: str
+
+    async def start(self) -> None:
+        """Load what is needed. Raises SpeechUnavailable."""
+
+    def speak(self, text: str, voice: str = "") -> AsyncIterator[Audio]:
+        """Audio of `text` in pieces as they become ready, in any format that `media.convert` knows.
+
+        Raises SpeechUnavailable. Closing the iterator cancels the synthesis.
+        """
+
+    async def close(self) -> None:
+        """Stop workers and connections."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One line of the conversation as it was heard. `cut`: the caller interrupted it there."""
+
+    speaker: Literal["agent", "caller", "operator"]
+    text: str
+    cut: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """What a brain may know when it decides what to say."""
+
+    call_id: str
+    direction: Literal["inbound", "outbound"]
+    from_number: str
+    to_number: str
+    lines: Sequence[Said]
+    """Oldest first; the last one is what the caller just said. Caller words are untrusted input."""
+    purpose: str = ""
+    """The message that an outbound call was placed with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """Text to speak. Pieces may end anywhere; the engine cuts sentences."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class EndCall:
+    """Hang up once everything before it has been heard."""
+
+
+BrainOutput = Words | EndCall
+
+
+class Brain(Protocol):
+    """Who decides what to say."""
+
+    name: str
+
+    async def start(self) -> None:
+        """Load what is needed. Raises SpeechUnavailable."""
+
+    def reply(self, conversation: Conversation) -> AsyncIterator[BrainOutput]:
+        """What to say next, streamed. Saying nothing is allowed. Closing the iterator cancels the work."""
+
+    async def close(self) -> None:
+        """Stop processes and connections."""
