@@ -98,6 +98,12 @@ class EngineApi(Protocol):
     ) -> Page:
         """Stored events after `cursor` (None: from now on). With `wait_ms`, waits for the first one."""
 
+    async def backlog(self, calls: int = 50) -> Page:
+        """All events of the last `calls` calls and of every live one, plus the last 200 without a call.
+
+        In seq order; folding them gives the call records. The cursor is the one to watch from.
+        """
+
     def watch(self, cursor: Cursor | None, last: int = 0) -> AsyncIterator[Sequence[Event]]:
         """Batches of events, stored and ephemeral, after `cursor` (None: from the last `last` ones on), for ever.
 
