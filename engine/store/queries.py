@@ -1,0 +1,107 @@
+"""What can be asked of the log: functions from a connection to events. They block; never call them on a loop."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Iterable
+from typing import Final
+
+import orjson
+
+from engine.calls import Event
+from engine.store.codec import decode
+
+_COLUMNS: Final = "seq, at, call_id, type, data"
+_NUMBER: Final = re.compile(r"[+\d\s()./-]*\d[+\d\s()./-]*")
+MAX_TERMS: Final = 8
+"""Words of a query that are looked for; the rest is ignored."""
+
+
+def read(connection: sqlite3.Connection, after: int, limit: int, call_id: str | None = None) -> list[Event]:
+    """At most `limit` events with a seq greater than `after`, in order."""
+    if call_id is None:
+        sql = f"SELECT {_COLUMNS} FROM events WHERE seq > ? ORDER BY seq LIMIT ?"
+        return _events(connection.execute(sql, (after, limit)))
+    sql = f"SELECT {_COLUMNS} FROM events WHERE call_id = ? AND seq > ? ORDER BY seq LIMIT ?"
+    return _events(connection.execute(sql, (call_id, after, limit)))
+
+
+def read_last(connection: sqlite3.Connection, last: int, call_id: str | None = None) -> list[Event]:
+    """The `last` newest events, in order."""
+    if call_id is None:
+        sql = f"SELECT {_COLUMNS} FROM events ORDER BY seq DESC LIMIT ?"
+        return _events(connection.execute(sql, (last,)))[::-1]
+    sql = f"SELECT {_COLUMNS} FROM events WHERE call_id = ? ORDER BY seq DESC LIMIT ?"
+    return _events(connection.execute(sql, (call_id, last)))[::-1]
+
+
+def read_without_call(connection: sqlite3.Connection, last: int) -> list[Event]:
+    """The `last` newest events that belong to no call, in order."""
+    sql = f"SELECT {_COLUMNS} FROM events WHERE call_id IS NULL ORDER BY seq DESC LIMIT ?"
+    return _events(connection.execute(sql, (last,)))[::-1]
+
+
+def read_turns(connection: sqlite3.Connection, last: int) -> list[Event]:
+    """The `last` newest `turn.completed` events, in order."""
+    sql = f"SELECT {_COLUMNS} FROM events WHERE type = 'turn.completed' ORDER BY seq DESC LIMIT ?"
+    return _events(connection.execute(sql, (last,)))[::-1]
+
+
+def read_calls(connection: sqlite3.Connection, call_ids: Iterable[str]) -> list[Event]:
+    """All events of these calls, in order."""
+    wanted = orjson.dumps(list(call_ids)).decode()
+    sql = f"SELECT {_COLUMNS} FROM events WHERE call_id IN (SELECT value FROM json_each(?)) ORDER BY seq"
+    return _events(connection.execute(sql, (wanted,)))
+
+
+def recent_call_ids(connection: sqlite3.Connection, last: int) -> list[str]:
+    """The `last` calls that began last, newest first."""
+    return search(connection, "", last)
+
+
+def search(connection: sqlite3.Connection, query: str, last: int) -> list[str]:
+    """The `last` newest calls in which every word of `query` was said, or is part of a number; newest first.
+
+    A query that looks like a telephone number is compared digit by digit, however it is written. Upper and lower
+    case are the same; SQLite itself knows that for ASCII only, so other scripts are tried in the usual spellings.
+    """
+    conditions: list[str] = []
+    values: list[str | int] = []
+    for term in _terms(query):
+        spellings = sorted({term, term.lower(), term.upper(), term.title()})
+        # The trimmed fields only: a query for "text" must not find the key of that name.
+        places = " OR ".join(
+            f"json_extract(e.data, '$.{key}') LIKE ? ESCAPE '\\'" for _ in spellings for key in ("text", "from", "to")
+        )
+        conditions.append(
+            "AND EXISTS (SELECT 1 FROM events e WHERE e.call_id = begun.call_id"
+            f" AND e.type IN ('call.initiated', 'speech.final', 'say.queued') AND ({places}))"
+        )
+        values += [_pattern(spelling) for spelling in spellings for _ in range(3)]
+    sql = (
+        "SELECT call_id FROM events begun WHERE type = 'call.initiated' AND call_id IS NOT NULL"
+        f" {' '.join(conditions)} ORDER BY seq DESC"
+    )
+    found: dict[str, None] = {}
+    for (call_id,) in connection.execute(sql, values):
+        if len(found) >= last:
+            break
+        found[call_id] = None
+    return list(found)
+
+
+def _terms(query: str) -> list[str]:
+    query = query.encode("utf-8", "replace").decode().replace("\0", " ").strip()[:200]
+    if _NUMBER.fullmatch(query):
+        return [re.sub(r"\D", "", query)]
+    return query.split()[:MAX_TERMS]
+
+
+def _pattern(term: str) -> str:
+    escaped = term.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return f"%{escaped}%"
+
+
+def _events(rows: Iterable[tuple[int, int, str | None, str, str]]) -> list[Event]:
+    return [decode(row) for row in rows]

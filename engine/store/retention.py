@@ -1,0 +1,31 @@
+"""Forgetting: which events are too old to keep. Runs on the writing connection, a little at a time."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Final
+
+CALLS_PER_STEP: Final = 50
+LOOSE_PER_STEP: Final = 2000
+DAY_MS: Final = 24 * 60 * 60 * 1000
+
+_OLD_CALLS: Final = (
+    "SELECT DISTINCT call_id FROM events begun WHERE type = 'call.initiated' AND at < :before AND NOT EXISTS"
+    " (SELECT 1 FROM events e WHERE e.call_id = begun.call_id AND e.at >= :before) LIMIT :step"
+)
+_OLD_LOOSE: Final = "SELECT seq FROM events WHERE call_id IS NULL AND at < :before ORDER BY seq LIMIT :step"
+
+
+def forget_step(connection: sqlite3.Connection, before: int) -> int:
+    """Delete some events of calls whose last event is older than `before` (epoch ms), and of no call.
+
+    Returns how many were deleted: 0 when nothing is left to do. Call it again until then; between two steps the
+    writer stores what has come in meanwhile. A call goes as a whole or not at all.
+    """
+    calls = connection.execute(
+        f"DELETE FROM events WHERE call_id IN ({_OLD_CALLS})", {"before": before, "step": CALLS_PER_STEP}
+    )
+    loose = connection.execute(
+        f"DELETE FROM events WHERE seq IN ({_OLD_LOOSE})", {"before": before, "step": LOOSE_PER_STEP}
+    )
+    return calls.rowcount + loose.rowcount
