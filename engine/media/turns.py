@@ -1,0 +1,261 @@
+"""Who has the turn: the one owner of 'the caller started', 'barge-in' and 'the caller has finished'.
+
+Pure and deterministic: frames, opinions and partial texts go in, events come out. Per caller turn the events are
+
+    SpeechStarted  BargeIn*  (EndOfTurn | FalseStart)
+
+and nothing else, whatever goes in. A barge-in stops our voice, so it is the hardest to get: it takes sustained
+speech (time, and a second opinion or words where there are any), never a click, a cough, an "uh-huh" or the echo of
+our own line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from engine.media.audio import FRAME_MS
+from engine.media.phrases import is_backchannel, is_echo, sounds_finished, words
+from engine.media.vad import GateFrame
+
+
+@dataclass(frozen=True, slots=True)
+class TurnSettings:
+    """When a turn begins, interrupts and ends. All times in milliseconds."""
+
+    silence_ms: int = 800
+    """Silence after the last voiced sample that ends the turn."""
+    complete_ms: int = 500
+    """The same when the words so far read like a finished sentence (never longer than `silence_ms`)."""
+    min_speech_ms: int = 80
+    """Voiced audio that makes a turn; less is a click."""
+    hangover_ms: int = 300
+    """Sounds further apart than this do not add up to `min_speech_ms`."""
+    barge_in_ms: int = 300
+    """Voiced audio within `window_ms` that a barge-in takes at least ..."""
+    backchannel_ms: int = 500
+    """... spread over at least this long, because an "uh-huh" is shorter; words can shorten or double it."""
+    unconfirmed_ms: int = 700
+    """Voiced audio that a barge-in takes when nobody gave a second opinion and there are no words."""
+    window_ms: int = 1000
+    """How far back voiced audio counts for a barge-in."""
+    voice_probability: float = 0.5
+    """A second opinion of at least this confirms a voice."""
+    bare_ms: int = 120
+    """Voiced audio that makes a turn real although there is neither a second opinion nor a word."""
+    max_turn_ms: int = 60_000
+    """A turn this long is ended, so that a radio in the room can not hold the call for ever."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStarted:
+    """The caller has begun to speak. `voiced_from_ms` is when the sound began."""
+
+    at_ms: int
+    voiced_from_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class BargeIn:
+    """The caller speaks over our voice and means it: stop playing, drop the queue, cancel the reply."""
+
+    at_ms: int
+    voiced_from_ms: int
+    voiced_until_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class EndOfTurn:
+    """The caller has finished. `voiced_until_ms` is the last voiced sample: the zero of the turn's clock."""
+
+    voiced_until_ms: int
+    at_ms: int
+    voiced_from_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class FalseStart:
+    """What began needs no answer: a noise or, when `backchannel`, something short said under our voice."""
+
+    at_ms: int
+    voiced_until_ms: int
+    backchannel: bool = False
+
+
+TurnEvent = SpeechStarted | BargeIn | EndOfTurn | FalseStart
+
+
+class _Turn:
+    """What is known about the sound that is going on: at first a candidate, then a turn."""
+
+    __slots__ = ("barged", "best", "from_ms", "started", "text", "text_at_ms", "until_ms", "voiced_ms")
+
+    def __init__(self, from_ms: int, now_ms: int) -> None:
+        self.from_ms = from_ms
+        self.until_ms = now_ms
+        self.voiced_ms = 0
+        self.started = False
+        self.barged = False
+        self.best: float | None = None
+        self.text = ""
+        self.text_at_ms = 0
+
+
+class _Overlap:
+    """Our voice is playing: what the caller did since it began. `bits` has one bit per frame, 1 is voiced."""
+
+    __slots__ = ("barged", "best", "bits", "since_ms")
+
+    def __init__(self, since_ms: int) -> None:
+        self.since_ms = since_ms
+        self.bits = 0
+        self.best: float | None = None
+        self.barged = False
+
+
+def _better(best: float | None, probability: float) -> float:
+    return probability if best is None else max(best, probability)
+
+
+class TurnTaker:
+    """Turn taking for one caller.
+
+    Times are milliseconds of any one clock; a step backwards counts as no time. `confirmed`, `partial` and
+    `our_line` only take note: what follows from them is returned by the next `frame` or `tick`.
+    """
+
+    def __init__(self, settings: TurnSettings | None = None) -> None:
+        self.settings = settings or TurnSettings()
+        self._now = 0
+        self._last_frame_ms: int | None = None
+        self._bits = 0
+        self._window_frames = max(1, self.settings.window_ms // FRAME_MS)
+        self._window_mask = (1 << self._window_frames) - 1
+        self._turn: _Turn | None = None
+        self._overlap: _Overlap | None = None
+        self._our_words: tuple[str, ...] = ()
+
+    @property
+    def caller_speaks(self) -> bool:
+        """A turn of the caller's has started and not ended."""
+        return self._turn is not None and self._turn.started
+
+    def frame(self, gate: GateFrame, now_ms: int, we_speak: bool) -> Sequence[TurnEvent]:
+        """Take the next 20 ms, which ended at `now_ms`. `we_speak`: our voice is being played to the caller."""
+        self._advance(now_ms, we_speak)
+        self._hear(gate)
+        return self._decide(gate.open, we_speak)
+
+    def tick(self, now_ms: int, we_speak: bool) -> Sequence[TurnEvent]:
+        """Let time pass without a frame: a carrier that stops sending must not keep a turn open for ever."""
+        self._advance(now_ms, we_speak)
+        return self._decide(False, we_speak)
+
+    def confirmed(self, probability: float, now_ms: int) -> None:
+        """A second opinion (0..1) on the last audio. Ignored while nothing is going on."""
+        self._now = max(self._now, now_ms)
+        if self._turn is not None:
+            self._turn.best = _better(self._turn.best, probability)
+            if self._overlap is not None:
+                self._overlap.best = _better(self._overlap.best, probability)
+
+    def partial(self, text: str, now_ms: int) -> None:
+        """What the recogniser believes so far. Ignored while nothing is going on."""
+        self._now = max(self._now, now_ms)
+        if self._turn is not None:
+            self._turn.text = text.strip()
+            self._turn.text_at_ms = self._now
+
+    def our_line(self, text: str) -> None:
+        """What our voice says now, so that its echo is not taken for the caller."""
+        self._our_words = words(text)
+
+    def _advance(self, now_ms: int, we_speak: bool) -> None:
+        self._now = max(self._now, now_ms)
+        if not we_speak:
+            self._overlap = None
+        elif self._overlap is None:
+            self._overlap = _Overlap(self._now - FRAME_MS)
+
+    def _hear(self, gate: GateFrame) -> None:
+        """Put the frame into the bit history; lost frames leave as many zeros as time has passed."""
+        now, voiced = self._now, gate.voiced
+        last = self._last_frame_ms
+        self._last_frame_ms = now
+        steps = 1 if last is None else max(1, min(self._window_frames, round((now - last) / FRAME_MS)))
+        self._bits = (self._bits << steps | voiced) & self._window_mask
+        if self._overlap is not None:
+            self._overlap.bits = (self._overlap.bits << steps | voiced) & self._window_mask
+        if not voiced:
+            return
+        if self._turn is None:
+            self._turn = _Turn(now - FRAME_MS, now)
+        self._turn.voiced_ms += FRAME_MS
+        # One lone frame is a click: it must not keep a turn alive.
+        if not self._turn.started or (self._bits & 0b111).bit_count() >= 2:
+            self._turn.until_ms = now
+
+    def _decide(self, gate_open: bool, we_speak: bool) -> Sequence[TurnEvent]:
+        turn = self._turn
+        if turn is None:
+            return ()
+        events: list[TurnEvent] = []
+        if not turn.started:
+            if gate_open and turn.voiced_ms >= self.settings.min_speech_ms:
+                turn.started = True
+                events.append(SpeechStarted(self._now, turn.from_ms))
+            elif self._now - turn.until_ms > self.settings.hangover_ms:
+                self._turn = None
+        if turn.started:
+            if self._overlap is not None and self._barges_in(turn, self._overlap):
+                turn.barged = self._overlap.barged = True
+                events.append(BargeIn(self._now, turn.from_ms, turn.until_ms))
+            if self._is_over(turn):
+                self._turn = None
+                events.append(self._end(turn, we_speak))
+        return events
+
+    def _barges_in(self, turn: _Turn, overlap: _Overlap) -> bool:
+        settings = self.settings
+        if overlap.barged:
+            return False
+        heard_ms = overlap.bits.bit_count() * FRAME_MS
+        over_ms = turn.until_ms - max(turn.from_ms, overlap.since_ms)
+        spoken = words(turn.text)
+        needed_ms = settings.backchannel_ms
+        if spoken and is_echo(spoken, self._our_words):
+            return False
+        if spoken and is_backchannel(spoken):
+            needed_ms *= 2
+        elif spoken and turn.from_ms >= overlap.since_ms and heard_ms >= settings.min_speech_ms:
+            return True
+        if heard_ms < settings.barge_in_ms or over_ms < needed_ms:
+            return False
+        if overlap.best is None and not spoken:
+            return heard_ms >= settings.unconfirmed_ms
+        return bool(spoken) or (overlap.best or 0.0) >= settings.voice_probability
+
+    def _is_over(self, turn: _Turn) -> bool:
+        settings = self.settings
+        if self._now - turn.from_ms >= settings.max_turn_ms:
+            return True
+        silent_ms = self._now - turn.until_ms
+        if silent_ms >= settings.silence_ms:
+            return True
+        # Only a text that came after the last sound can be known to hold the last words.
+        return silent_ms >= settings.complete_ms and turn.text_at_ms >= turn.until_ms and sounds_finished(turn.text)
+
+    def _end(self, turn: _Turn, we_speak: bool) -> TurnEvent:
+        overlap = self._overlap
+        if we_speak and overlap is not None and not turn.barged and turn.from_ms >= overlap.since_ms:
+            return FalseStart(self._now, turn.until_ms, backchannel=self._is_voice(turn))
+        if self._is_voice(turn):
+            return EndOfTurn(turn.until_ms, self._now, turn.from_ms)
+        return FalseStart(self._now, turn.until_ms)
+
+    def _is_voice(self, turn: _Turn) -> bool:
+        if words(turn.text):
+            return True
+        if turn.best is None:
+            return turn.voiced_ms >= self.settings.bare_ms
+        return turn.best >= self.settings.voice_probability
