@@ -1,0 +1,97 @@
+"""Configuration of the carriers. A `...base_url` of None is the vendor's own address."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from engine.config.base import NotNegative, PhoneNumber, Secret, Section, WebUrl
+
+
+class Twilio(Section):
+    """Twilio account. Environment: TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN, TWILIO_FROM_NUMBER."""
+
+    retired: ClassVar[Mapping[str, str]] = {"from": "write it as from_number at the top level"}
+
+    account_sid: str | None = Field(default=None, description="Account SID, AC and 32 hex digits.")
+    auth_token: Secret | None = Field(default=None, description="Auth token; it also signs Twilio's webhooks.")
+    region: Literal["us1", "ie1", "au1"] | None = Field(
+        default=None, description="Processing region. Set it together with `edge`, or neither."
+    )
+    edge: str | None = Field(default=None, description="Edge location, for example dublin.")
+    api_base_url: WebUrl | None = Field(default=None, description="Another address for Twilio's REST interface.")
+
+
+class Telnyx(Section):
+    """Telnyx Call Control. Environment: TELNYX_API_KEY, TELNYX_CONNECTION_ID, TELNYX_PUBLIC_KEY."""
+
+    api_key: Secret | None = Field(default=None, description="API key, KEY...")
+    connection_id: str | None = Field(default=None, description="Id of the Call Control application (connection).")
+    public_key: str | None = Field(
+        default=None, description="The account's public key: webhooks are verified with it, PEM or base64."
+    )
+    api_base_url: WebUrl | None = Field(default=None, description="Another address for Telnyx's REST interface.")
+    stream_target_legs: Literal["self", "opposite", "both"] = Field(
+        default="self", description="Which leg hears what we send into the media stream: self, opposite or both."
+    )
+
+
+class Plivo(Section):
+    """Plivo account. Environment: PLIVO_AUTH_ID, PLIVO_AUTH_TOKEN."""
+
+    auth_id: str | None = Field(default=None, description="Auth ID.")
+    auth_token: Secret | None = Field(default=None, description="Auth token; it also signs Plivo's webhooks.")
+    api_base_url: WebUrl | None = Field(default=None, description="Another address for Plivo's REST interface.")
+
+
+class MockCaller(Section):
+    """One simulated person."""
+
+    number: PhoneNumber = Field(description="The number they call from, or are called at.")
+    name: str = Field(default="", description="What they are called in reports.")
+    voice: str = Field(default="", description="Which offline voice they speak with; empty picks one.")
+    script: list[str] = Field(default_factory=list, description="What they say, line by line; empty picks a script.")
+    manners: list[str] = Field(default_factory=list, description="Habits, for example hesitate or interrupt.")
+
+
+class Mock(Section):
+    """The simulated carrier and its people."""
+
+    seed: int = Field(default=1, description="The same seed gives the same people, saying the same things.")
+    callers: list[MockCaller] = Field(
+       default= default_factory=list,
+        description="Simulated people; empty: the built-in ones.",
+        examples=[
+            [
+                {
+                    "number": "+15550100142",
+                    "name": "Ada",
+                    "voice": "",
+                    "script": ["Hi, I need to move my appointment.", "Thursday, please."],
+                    "manners": ["hesitate"],
+                }
+            ]
+        ],
+    )
+    inbound_every_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+        default=0, description="Somebody calls in this often; 0: nobody calls by themselves."
+    )
+    api_base_url: WebUrl | None = Field(
+        default=None, description="Address of a simulator that runs elsewhere; unset: the engine starts its own."
+    )
+    api_key: Secret | None = Field(default=None, description="API key of that simulator.")
+    signing_secret: Secret | None = Field(default=None, description="What that simulator signs its webhooks with.")
+
+
+class Outbound(Section):
+    """Calls that we place."""
+
+    default_mode: Literal["notify", "conversation"] = Field(
+        default="notify",
+        description="Mode of a call that names none: notify (say the message, hang up) or conversation.",
+    )
+    notify_hangup_delay_sec: NotNegative = Field(
+        default=3, description="Seconds between the end of a notify message and the hang-up."
+    )

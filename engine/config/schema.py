@@ -1,0 +1,125 @@
+"""The whole configuration: names, defaults and the sentence that explains each key, in one place.
+
+The JSON Schema, `config.example.yaml`, `config show` and validation are all made from these models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from engine.config.base import NotNegative, PhoneNumber, Positive, Section, WebUrl
+from engine.config.carriers import Mock, Outbound, Plivo, Telnyx, Twilio
+from engine.config.network import Control, Serve, Tailscale, Tunnel, WebhookSecurity
+from engine.config.speech import Messages, Response, Streaming, Tts
+
+Provider = Literal["mock", "twilio", "telnyx", "plivo"]
+
+_NO_AGENTS = "voicecall has one brain per engine, chosen by response.provider"
+
+
+class NumberRoute(Section):
+    """What differs for calls to one of our numbers. Unset keys are as everywhere."""
+
+    ignored: ClassVar[Mapping[str, str]] = {"agent_id": _NO_AGENTS}
+
+    inbound_greeting: str | None = Field(default=None, description="Greeting for callers of this number.")
+    tts: Tts | None = Field(default=None, description="Voice; merged over the general `tts`, key by key.")
+    response_model: str | None = Field(default=None, description="Model of the brain.")
+    response_system_prompt: str | None = Field(default=None, description="Instructions of the brain.")
+    response_timeout_ms: Positive | None = Field(default=None, description="How long a reply may take.")
+
+
+class ConsoleSettings(Section):
+    """The screen."""
+
+    theme: str | None = Field(default=None, description="Theme by name; unset: the built-in one.")
+    mask_numbers: bool = Field(default=False, description="Hide the middle digits of phone numbers.")
+    keys: dict[str, str] = Field(
+       default= default_factory=dict, description="Other keys: command -> key.", examples=[{"call.dial": "ctrl+n"}]
+    )
+
+
+class Config(Section):
+    """Configuration of voicecall."""
+
+    ignored: ClassVar[Mapping[str, str]] = {
+        "enabled": "voicecall is on when it runs",
+        "agent_id": _NO_AGENTS,
+        "realtime": "speech-to-speech models are not part of voicecall; it recognises, thinks and speaks in steps",
+    }
+
+    provider: Provider = Field(default="mock", description="Carrier: mock (simulated), twilio, telnyx or plivo.")
+    from_number: PhoneNumber | None = Field(default=None, description="Our number, E.164: the caller id of outbound calls.")
+    to_number: PhoneNumber | None = Field(default=None, description="Number that `call` dials when it is given none.")
+    twilio: Twilio = Field(default_factory=Twilio, description="Twilio account.")
+    telnyx: Telnyx = Field(default_factory=Telnyx, description="Telnyx account.")
+    plivo: Plivo = Field(default_factory=Plivo, description="Plivo account.")
+    mock: Mock = Field(default_factory=Mock, description="The simulated carrier and its people.")
+    inbound_policy: Literal["disabled", "allowlist", "pairing", "open"] = Field(
+        default="disabled",
+        description=(
+            "Who may call in: disabled (nobody), allowlist (allow_from), pairing (others hold while a console is "
+            "asked; 30 s without an answer is no) or open."
+        ),
+    )
+    allow_from: list[PhoneNumber] = Field(default_factory=list, description="Numbers that may call in, exactly.")
+    inbound_greeting: str | None = Field(default=None, description="What callers hear first; unset: a general greeting.")
+    numbers: dict[PhoneNumber, NumberRoute] = Field(
+       default= default_factory=dict,
+        description="Differences per number of ours that is called.",
+        examples=[
+            {
+                "+15550100100": {
+                    "inbound_greeting": "Riverside Dental, good morning.",
+                    "tts": {"provider": "local"},
+                    "response_model": "gpt-6-luna",
+                    "response_system_prompt": "You answer for a dental practice.",
+                    "response_timeout_ms": 20000,
+                }
+            }
+        ],
+    )
+    outbound: Outbound = Field(default_factory=Outbound, description="Calls that we place.")
+    max_duration_seconds: Positive = Field(default=300, description="A call ends this long after it was answered.")
+    stale_call_reaper_seconds: NotNegative = Field(
+        default=120, description="A call that never got anywhere is ended after this; 0: never."
+    )
+    silence_timeout_ms: Positive = Field(default=800, description="Silence that ends the caller's turn.")
+    transcript_timeout_ms: Positive = Field(default=180_000, description="How long `continue` waits for the answer.")
+    ring_timeout_ms: Positive = Field(default=30_000, description="How long an outbound call may ring.")
+    max_concurrent_calls: Positive = Field(default=1, description="Outbound calls at the same time; `demo` raises it.")
+    serve: Serve = Field(default_factory=Serve, description="The HTTP server that the carrier talks to.")
+    public_url: WebUrl | None = Field(
+        default=None, description="The exact address that the carrier calls, path included, when it is not a tunnel's."
+    )
+    tunnel: Tunnel = Field(default_factory=Tunnel, description="Ways to be reached from the internet.")
+    tailscale: Tailscale = Field(default_factory=Tailscale, description="Tailscale in OpenClaw's older spelling.")
+    webhook_security: WebhookSecurity = Field(
+       default= default_factory=WebhookSecurity, description="Which address a webhook may claim to have been sent to."
+    )
+    skip_signature_verification: bool = Field(
+        default=False, description="Development only: works on loopback with nothing public, and shows a red banner."
+    )
+    streaming: Streaming = Field(
+       default= default_factory=Streaming, description="The media stream, and who recognises what the caller says."
+    )
+    tts: Tts = Field(default_factory=Tts, description="Who speaks for us.")
+    messages: Messages = Field(
+       default= default_factory=Messages, description="OpenClaw's shared defaults: `tts` is merged over `messages.tts`."
+    )
+    response: Response = Field(default_factory=Response, description="The brain: who decides what to say.")
+    response_model: str | None = Field(default=None, description="Model of the openai brain; it needs one.")
+    response_system_prompt: str | None = Field(default=None, description="Instructions of the brain; unset: a general one.")
+    response_timeout_ms: Positive = Field(default=30_000, description="How long a reply may take.")
+    session_scope: Literal["per-phone", "per-call"] = Field(
+        default="per-phone", description="What the brain remembers: earlier calls of the same number, or this call only."
+    )
+    store: Path | None = Field(
+        default=None, description="State folder; unset: the user's state folder. --state-dir comes first."
+    )
+    control: Control = Field(default_factory=Control, description="The control door over TCP.")
+    console: ConsoleSettings = Field(default_factory=ConsoleSettings, description="The screen.")
