@@ -61,7 +61,7 @@ class Mock(Section):
 
     seed: int = Field(default=1, description="The same seed gives the same people, saying the same things.")
     callers: list[MockCaller] = Field(
-       default= default_factory=list,
+        default_factory=list,
         description="Simulated people; empty: the built-in ones.",
         examples=[
             [

@@ -30,7 +30,9 @@ class Tunnel(Section):
         default=False,
         description="Believe forwarded headers from the ngrok agent on this machine. Bad signatures stay refused.",
     )
-    command: str | None = Field(default=None, description="command: a program that opens a tunnel and prints the public URL.")
+    command: str | None = Field(
+        default=None, description="command: a program that opens a tunnel and prints the public URL."
+    )
 
 
 class Tailscale(Section):
@@ -45,11 +47,13 @@ class WebhookSecurity(Section):
     """Which address a webhook may claim to have been sent to."""
 
     allowed_hosts: list[str] = Field(
-       default= default_factory=list, description="Host names that forwarded headers may carry; empty: none are believed."
+        default_factory=list, description="Host names that forwarded headers may carry; empty: none are believed."
     )
-    trust_forwarding_headers: bool = Field(default=False, description="Believe forwarded headers without a list of hosts.")
+    trust_forwarding_headers: bool = Field(
+        default=False, description="Believe forwarded headers without a list of hosts."
+    )
     trusted_proxy_ips: list[IpAddress] = Field(
-       default= default_factory=list, description="Believe forwarded headers only from these addresses; empty: from any."
+        default_factory=list, description="Believe forwarded headers only from these addresses; empty: from any."
     )
 
 

@@ -39,7 +39,7 @@ class ConsoleSettings(Section):
     theme: str | None = Field(default=None, description="Theme by name; unset: the built-in one.")
     mask_numbers: bool = Field(default=False, description="Hide the middle digits of phone numbers.")
     keys: dict[str, str] = Field(
-       default= default_factory=dict, description="Other keys: command -> key.", examples=[{"call.dial": "ctrl+n"}]
+        default_factory=dict, description="Other keys: command -> key.", examples=[{"call.dial": "ctrl+n"}]
     )
 
 
@@ -53,7 +53,9 @@ class Config(Section):
     }
 
     provider: Provider = Field(default="mock", description="Carrier: mock (simulated), twilio, telnyx or plivo.")
-    from_number: PhoneNumber | None = Field(default=None, description="Our number, E.164: the caller id of outbound calls.")
+    from_number: PhoneNumber | None = Field(
+        default=None, description="Our number, E.164: the caller id of outbound calls."
+    )
     to_number: PhoneNumber | None = Field(default=None, description="Number that `call` dials when it is given none.")
     twilio: Twilio = Field(default_factory=Twilio, description="Twilio account.")
     telnyx: Telnyx = Field(default_factory=Telnyx, description="Telnyx account.")
@@ -67,9 +69,11 @@ class Config(Section):
         ),
     )
     allow_from: list[PhoneNumber] = Field(default_factory=list, description="Numbers that may call in, exactly.")
-    inbound_greeting: str | None = Field(default=None, description="What callers hear first; unset: a general greeting.")
+    inbound_greeting: str | None = Field(
+        default=None, description="What callers hear first; unset: a general greeting."
+    )
     numbers: dict[PhoneNumber, NumberRoute] = Field(
-       default= default_factory=dict,
+        default_factory=dict,
         description="Differences per number of ours that is called.",
         examples=[
             {
@@ -91,32 +95,38 @@ class Config(Section):
     silence_timeout_ms: Positive = Field(default=800, description="Silence that ends the caller's turn.")
     transcript_timeout_ms: Positive = Field(default=180_000, description="How long `continue` waits for the answer.")
     ring_timeout_ms: Positive = Field(default=30_000, description="How long an outbound call may ring.")
-    max_concurrent_calls: Positive = Field(default=1, description="Outbound calls at the same time; `demo` raises it.")
+    max_concurrent_calls: Positive = Field(
+        default=1, description="Outbound calls at the same time; `demo` raises it."
+    )
     serve: Serve = Field(default_factory=Serve, description="The HTTP server that the carrier talks to.")
     public_url: WebUrl | None = Field(
-        default=None, description="The exact address that the carrier calls, path included, when it is not a tunnel's."
+        default=None,
+        description="The exact address that the carrier calls, path included, when it is not a tunnel's.",
     )
     tunnel: Tunnel = Field(default_factory=Tunnel, description="Ways to be reached from the internet.")
     tailscale: Tailscale = Field(default_factory=Tailscale, description="Tailscale in OpenClaw's older spelling.")
     webhook_security: WebhookSecurity = Field(
-       default= default_factory=WebhookSecurity, description="Which address a webhook may claim to have been sent to."
+        default_factory=WebhookSecurity, description="Which address a webhook may claim to have been sent to."
     )
     skip_signature_verification: bool = Field(
         default=False, description="Development only: works on loopback with nothing public, and shows a red banner."
     )
     streaming: Streaming = Field(
-       default= default_factory=Streaming, description="The media stream, and who recognises what the caller says."
+        default_factory=Streaming, description="The media stream, and who recognises what the caller says."
     )
     tts: Tts = Field(default_factory=Tts, description="Who speaks for us.")
     messages: Messages = Field(
-       default= default_factory=Messages, description="OpenClaw's shared defaults: `tts` is merged over `messages.tts`."
+        default_factory=Messages, description="OpenClaw's shared defaults: `tts` is merged over `messages.tts`."
     )
     response: Response = Field(default_factory=Response, description="The brain: who decides what to say.")
     response_model: str | None = Field(default=None, description="Model of the openai brain; it needs one.")
-    response_system_prompt: str | None = Field(default=None, description="Instructions of the brain; unset: a general one.")
+    response_system_prompt: str | None = Field(
+        default=None, description="Instructions of the brain; unset: a general one."
+    )
     response_timeout_ms: Positive = Field(default=30_000, description="How long a reply may take.")
     session_scope: Literal["per-phone", "per-call"] = Field(
-        default="per-phone", description="What the brain remembers: earlier calls of the same number, or this call only."
+        default="per-phone",
+        description="What the brain remembers: earlier calls of the same number, or this call only.",
     )
     store: Path | None = Field(
         default=None, description="State folder; unset: the user's state folder. --state-dir comes first."

@@ -23,7 +23,9 @@ class OpenAiStt(Section):
     api_key: Secret | None = Field(default=None, description="API key.")
     base_url: WebUrl | None = Field(default=None, description="Another address for the API.")
     model: str = Field(default="gpt-live-transcribe", description="Transcription model.")
-    silence_duration_ms: Positive = Field(default=800, description="Silence after which the service ends an utterance.")
+    silence_duration_ms: Positive = Field(
+        default=800, description="Silence after which the service ends an utterance."
+    )
     vad_threshold: _Fraction = Field(default=0.5, description="Voice detection threshold of the service, 0 to 1.")
 
 
@@ -58,12 +60,16 @@ class Streaming(Section):
         "vad_threshold": ("providers", "openai", "vad_threshold"),
     }
 
-    enabled: bool = Field(default=True, description="Talk over a media stream; false: the carrier's own voice and ears.")
+    enabled: bool = Field(
+        default=True, description="Talk over a media stream; false: the carrier's own voice and ears."
+    )
     provider: Annotated[Literal["local", "openai", "elevenlabs"], BeforeValidator(_stt_alias)] = Field(
         default="local", description="Recogniser: local (offline), openai or elevenlabs."
     )
     stream_path: HttpPath = Field(default="/voice/stream", description="Path of the media WebSocket.")
-    pre_start_timeout_ms: Positive = Field(default=5000, description="A socket without a start frame is closed after this.")
+    pre_start_timeout_ms: Positive = Field(
+        default=5000, description="A socket without a start frame is closed after this."
+    )
     max_pending_connections: Positive = Field(default=32, description="Sockets that may wait for their start frame.")
     max_pending_connections_per_ip: Positive = Field(default=4, description="The same, from one address.")
     max_connections: Positive = Field(default=128, description="Media sockets in all.")
@@ -102,7 +108,7 @@ class ElevenLabsTts(Section):
     voice_id: str | None = Field(default=None, description="Id of the voice, from the voice library.")
     model_id: str = Field(default="eleven_flash_v2_5", description="Speech model.")
     voice_settings: VoiceSettings = Field(
-       default= default_factory=VoiceSettings, description="Voice settings; unset ones are the voice's own."
+        default_factory=VoiceSettings, description="Voice settings; unset ones are the voice's own."
     )
 
 
@@ -126,7 +132,7 @@ class Tts(Section):
         default="local", description="Voice: local (offline), openai or elevenlabs."
     )
     providers: TtsProviders = Field(
-       default= default_factory=TtsProviders,
+        default_factory=TtsProviders,
         description="Settings per voice engine. `openai:` and `elevenlabs:` may also stand directly under `tts:`.",
     )
 
