@@ -15,6 +15,7 @@ from engine.config.network import Control, Serve, Tailscale, Tunnel, WebhookSecu
 from engine.config.problems import ConfigError, Problem
 from engine.config.rules import Finding, has_public_address, ignored, missing
 from engine.config.schema import Config, ConsoleSettings, NumberRoute, Provider
+from engine.config.show import effective, example, json_schema
 from engine.config.speech import Messages, Response, Streaming, Tts
 
 __all__ = [
@@ -43,10 +44,13 @@ __all__ = [
     "Twilio",
     "WebhookSecurity",
     "default_state_dir",
+    "effective",
+    "example",
     "find_config",
     "has_public_address",
     "ignored",
     "is_loopback",
+    "json_schema",
     "load_config",
     "missing",
     "parse_config",

@@ -122,7 +122,7 @@ class Binder:
             if isinstance(tree, Table) and shape.kind == "secret":
                 return _from_text(secret_reference(tree, self._env, self._folder), tree.mark)
             if not isinstance(tree, Scalar):
-                self.complain(tree.mark, at, "must be a single value")
+                self.complain(tree.mark, at, "must be a single value", "put a text with a colon in quotes")
                 return None
             return self._scalar(shape, tree, at)
         except ExpandError as error:

@@ -46,14 +46,36 @@ class Plivo(Section):
     api_base_url: WebUrl | None = Field(default=None, description="Another address for Plivo's REST interface.")
 
 
+Manner = Literal[
+    "polite",
+    "hesitates",
+    "interrupts",
+    "silent",
+    "goes-silent",
+    "hangs-up-mid-word",
+    "voicemail",
+    "busy",
+    "never-answers",
+    "impatient",
+    "patient",
+    "talker",
+    "sink",
+]
+
+
 class MockCaller(Section):
-    """One simulated person."""
+    """One simulated person. A number of a built-in person changes that one; unset keys stay as they are."""
 
     number: PhoneNumber = Field(description="The number they call from, or are called at.")
-    name: str = Field(default="", description="What they are called in reports.")
-    voice: str = Field(default="", description="Which offline voice they speak with; empty picks one.")
-    script: list[str] = Field(default_factory=list, description="What they say, line by line; empty picks a script.")
-    manners: list[str] = Field(default_factory=list, description="Habits, for example hesitate or interrupt.")
+    name: str | None = Field(default=None, description="What they are called in reports.")
+    voice: str | None = Field(default=None, description="Which offline voice they speak with.")
+    script: list[str] | None = Field(
+        default=None, description='What they say, line by line; also "keys: 12#" in quotes, and beep.'
+    )
+    manners: list[Manner] | None = Field(default=None, description="Habits, for example hesitates or interrupts.")
+    opening: str | None = Field(default=None, description="What they say when they pick up.")
+    goodbye: str | None = Field(default=None, description="What they say at the end of their script.")
+    calls_us: bool | None = Field(default=None, description="Whether they call in by themselves.")
 
 
 class Mock(Section):
@@ -62,15 +84,18 @@ class Mock(Section):
     seed: int = Field(default=1, description="The same seed gives the same people, saying the same things.")
     callers: list[MockCaller] = Field(
         default_factory=list,
-        description="Simulated people; empty: the built-in ones.",
+        description="Changes to the simulated people, and more of them.",
         examples=[
             [
                 {
                     "number": "+15550100142",
                     "name": "Ada",
-                    "voice": "",
+                    "voice": "anna",
                     "script": ["Hi, I need to move my appointment.", "Thursday, please."],
-                    "manners": ["hesitate"],
+                    "manners": ["hesitates"],
+                    "opening": "Hello?",
+                    "goodbye": "Thank you, goodbye.",
+                    "calls_us": True,
                 }
             ]
         ],

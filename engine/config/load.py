@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from engine.config.bind import Binder, Key, Setting, dotted, nested
 from engine.config.document import DocumentError, Mark, Table, Tree, parse_document
@@ -189,6 +189,3 @@ def _values(value: Any, at: Key) -> Iterator[tuple[Key, Any]]:
             yield from _values(item, (*at, index))
     else:
         yield at, value
-
-
-__all__ = ["Loaded", "SecretStr", "default_state_dir", "find_config", "load_config", "parse_config"]

@@ -23,8 +23,10 @@ class Tunnel(Section):
     provider: Literal["none", "ngrok", "tailscale-serve", "tailscale-funnel", "command"] = Field(
         default="none", description="none, ngrok, tailscale-serve, tailscale-funnel or command."
     )
-    ngrok_auth_token: Secret | None = Field(default=None, description="ngrok's token.")
-    ngrok_domain: str | None = Field(default=None, description="Reserved ngrok domain; unset: whatever ngrok gives.")
+    ngrok_auth_token: Secret | None = Field(default=None, description="ngrok's token. Environment: NGROK_AUTHTOKEN.")
+    ngrok_domain: str | None = Field(
+        default=None, description="Reserved ngrok domain; unset: whatever ngrok gives. Environment: NGROK_DOMAIN."
+    )
     ngrok_path: str | None = Field(default=None, description="The ngrok program; unset: found on PATH.")
     allow_ngrok_free_tier_loopback_bypass: bool = Field(
         default=False,

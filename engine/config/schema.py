@@ -57,9 +57,17 @@ class Config(Section):
         default=None, description="Our number, E.164: the caller id of outbound calls."
     )
     to_number: PhoneNumber | None = Field(default=None, description="Number that `call` dials when it is given none.")
-    twilio: Twilio = Field(default_factory=Twilio, description="Twilio account.")
-    telnyx: Telnyx = Field(default_factory=Telnyx, description="Telnyx account.")
-    plivo: Plivo = Field(default_factory=Plivo, description="Plivo account.")
+    twilio: Twilio = Field(
+        default_factory=Twilio,
+        description="Twilio account. Environment: TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN, TWILIO_FROM_NUMBER.",
+    )
+    telnyx: Telnyx = Field(
+        default_factory=Telnyx,
+        description="Telnyx. Environment: TELNYX_API_KEY, TELNYX_CONNECTION_ID, TELNYX_PUBLIC_KEY.",
+    )
+    plivo: Plivo = Field(
+        default_factory=Plivo, description="Plivo account. Environment: PLIVO_AUTH_ID, PLIVO_AUTH_TOKEN."
+    )
     mock: Mock = Field(default_factory=Mock, description="The simulated carrier and its people.")
     inbound_policy: Literal["disabled", "allowlist", "pairing", "open"] = Field(
         default="disabled",

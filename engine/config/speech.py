@@ -20,7 +20,7 @@ class LocalStt(Section):
 class OpenAiStt(Section):
     """OpenAI realtime transcription, or a compatible server. Environment: OPENAI_API_KEY."""
 
-    api_key: Secret | None = Field(default=None, description="API key.")
+    api_key: Secret | None = Field(default=None, description="API key. Environment: OPENAI_API_KEY.")
     base_url: WebUrl | None = Field(default=None, description="Another address for the API.")
     model: str = Field(default="gpt-live-transcribe", description="Transcription model.")
     silence_duration_ms: Positive = Field(
@@ -32,7 +32,7 @@ class OpenAiStt(Section):
 class ElevenLabsStt(Section):
     """ElevenLabs realtime transcription. Environment: ELEVENLABS_API_KEY."""
 
-    api_key: Secret | None = Field(default=None, description="API key.")
+    api_key: Secret | None = Field(default=None, description="API key. Environment: ELEVENLABS_API_KEY.")
     base_url: WebUrl | None = Field(default=None, description="Another address for the API.")
     model: str = Field(default="scribe_v2_realtime", description="Transcription model.")
 
@@ -83,7 +83,7 @@ class LocalTts(Section):
 class OpenAiTts(Section):
     """OpenAI speech, or a compatible server. Environment: OPENAI_API_KEY."""
 
-    api_key: Secret | None = Field(default=None, description="API key.")
+    api_key: Secret | None = Field(default=None, description="API key. Environment: OPENAI_API_KEY.")
     base_url: WebUrl | None = Field(default=None, description="Another address for the API.")
     model: str = Field(default="gpt-realtime-2.1-mini", description="Speech model.")
     voice: str = Field(default="marin", description="Voice.")
@@ -103,7 +103,7 @@ class VoiceSettings(Section):
 class ElevenLabsTts(Section):
     """ElevenLabs speech. Environment: ELEVENLABS_API_KEY."""
 
-    api_key: Secret | None = Field(default=None, description="API key.")
+    api_key: Secret | None = Field(default=None, description="API key. Environment: ELEVENLABS_API_KEY.")
     base_url: WebUrl | None = Field(default=None, description="Another address for the API.")
     voice_id: str | None = Field(default=None, description="Id of the voice, from the voice library.")
     model_id: str = Field(default="eleven_flash_v2_5", description="Speech model.")
