@@ -12,11 +12,11 @@ import os
 import subprocess
 import sys
 import time
+import weakref
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
-from weakref import WeakSet
 
 import orjson
 
@@ -25,7 +25,7 @@ from engine.store.files import FILE_MODE, prepare_folder
 
 _ATTEMPTS: Final = 15
 _PAUSE_S: Final = 0.02
-"""A reader that looks whether the lock is held holds it itself for an instant: so a first refusal is not the last word."""
+"""Whoever looks whether the lock is held holds it for an instant himself: a first refusal is not the last word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,9 @@ class EngineLock:
         self.path = path
         self.holder = holder
         self._descriptor: int | None = descriptor
-        _held.add(self)
+        # A child made by `fork` inherits the descriptor and would hold the lock after we are gone.
+        ours = weakref.ref(self)
+        os.register_at_fork(after_in_child=lambda: _let_go(ours()))
 
     @classmethod
     def acquire(cls, path: Path, *, version: str, control: str = "") -> Self:
@@ -119,7 +121,7 @@ class EngineLock:
 
 
 def read_holder(path: Path) -> Holder | None:
-    """Who holds the lock file at `path`; None when nobody does. Creates nothing. Raises StoreError when unreadable."""
+    """Who holds the lock file at `path`; None when nobody does. Creates nothing. Raises StoreError if unreadable."""
     for _ in range(_ATTEMPTS):
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -199,6 +201,11 @@ def _lock(path: Path) -> int | None:
     return None
 
 
+def _let_go(lock: EngineLock | None) -> None:
+    if lock is not None:
+        lock.close_descriptor()
+
+
 def _flock(descriptor: int, kind: int, path: Path) -> bool:
     try:
         fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
@@ -220,15 +227,3 @@ def _parse(text: bytes) -> Holder | None:
         return Holder(int(value["pid"]), str(value["version"]), int(value["started"]), str(value["control"]))
     except (ValueError, KeyError, TypeError):
         return None
-
-
-_held: Final[WeakSet[EngineLock]] = WeakSet()
-"""Locks of this process. A child made by `fork` inherits the descriptor and would hold the lock after we are gone."""
-
-
-def _let_go_in_child() -> None:
-    for lock in list(_held):
-        lock.close_descriptor()
-
-
-os.register_at_fork(after_in_child=_let_go_in_child)
