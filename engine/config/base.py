@@ -46,8 +46,9 @@ def _check_web_url(url: str) -> str:
     try:
         parts = urlsplit(url)
         _ = parts.port
-    except ValueError as error:
-        raise ValueError(f"not a URL: {error}") from None
+    except ValueError:
+        # The parser's own words may quote a password.
+        raise ValueError("not a URL: its host or port can not be read") from None
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.fragment or "@" in parts.netloc:
         raise ValueError("must be a URL such as https://calls.example.com/voice/webhook")
     return url
