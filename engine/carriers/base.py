@@ -173,6 +173,8 @@ class Carrier(Protocol):
 
     name: str
     capabilities: Capabilities
+    signature_headers: tuple[str, ...]
+    """Header names without one of which a request can not be from this carrier."""
 
     def verify(self, request: WebhookRequest, now_ms: int) -> Verdict:
         """Check a webhook's signature. Fails closed."""
@@ -194,6 +196,9 @@ class Carrier(Protocol):
 
     async def close(self) -> None:
         """Let go of it."""
+
+    async def claim_number(self, number: str | None, webhook_url: str) -> None:
+        """Have calls to our number reported to `webhook_url`, on carriers whose numbers we may point ourselves."""
 
     async def dial(self, order: DialOrder) -> str:
         """Place a call; returns the carrier's id. Never sent twice: kind `unknown` means ask `find`."""

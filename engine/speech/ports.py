@@ -5,7 +5,7 @@ Every engine says whether it is usable (`check`) before a call needs it, and exa
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -91,7 +91,7 @@ class Voice(Protocol):
     async def start(self) -> None:
         """Load what is needed. Raises SpeechUnavailable."""
 
-    def speak(self, text: str, voice: str = "") -> AsyncIterator[Audio]:
+    def speak(self, text: str, voice: str = "") -> AsyncGenerator[Audio, None]:
         """Audio of `text` in pieces as they become ready, in any format that `media.convert` knows.
 
         Raises SpeechUnavailable. Closing the iterator cancels the synthesis.
@@ -147,7 +147,7 @@ class Brain(Protocol):
     async def start(self) -> None:
         """Load what is needed. Raises SpeechUnavailable."""
 
-    def reply(self, conversation: Conversation) -> AsyncIterator[BrainOutput]:
+    def reply(self, conversation: Conversation) -> AsyncGenerator[BrainOutput, None]:
         """What to say next, streamed. Saying nothing is allowed. Closing the iterator cancels the work."""
 
     async def close(self) -> None:

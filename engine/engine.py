@@ -1,0 +1,324 @@
+"""The engine: starts, wires and stops its parts, each in one readable function."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any, Final
+
+from engine import __version__
+from engine.api import EngineApi, Page, Refusal
+from engine.book import KEEP_ENDED, CallBook
+from engine.calls import Call, Cursor, Draft, Event, Floor, Mode, fold, summarise
+from engine.carriers.base import Carrier
+from engine.clock import epoch_ms
+from engine.config import Config
+from engine.control.door import Door
+from engine.exposure.address import Exposure
+from engine.inbound import CarrierEvents
+from engine.lag import LagMeter
+from engine.live.hangup import HangUps
+from engine.live.parts import Parts
+from engine.live.registry import LiveCalls, StreamTokens
+from engine.media.ticker import Ticker
+from engine.operations import Operations
+from engine.reconcile import Reconciler
+from engine.recorder import Recorder
+from engine.speech.desk import SpeechDesk
+from engine.store import DATABASE_NAME, EngineLock, EventLog
+from engine.web.media import MediaDoor
+from engine.web.server import WebServer
+from engine.web.webhooks import WebhookPipeline
+
+log = logging.getLogger(__name__)
+
+DRAIN_SECONDS: Final = 10.0
+"""How long live calls may go on once the engine was asked to stop."""
+MAX_WAIT_MS: Final = 45_000
+
+
+def monotonic_ms() -> float:
+    """The clock of timers and turns."""
+    return time.monotonic() * 1000
+
+
+class Engine(EngineApi):
+    """One running engine on one state folder. Made by `open_engine`; belongs to one loop."""
+
+    def __init__(
+        self,
+        config: Config,
+        state_dir: Path,
+        lock: EngineLock,
+        event_log: EventLog,
+        carrier: Carrier,
+        desk: SpeechDesk,
+    ) -> None:
+        self.config = config
+        self.state_dir = state_dir
+        self.started_at = epoch_ms()
+        self._lock = lock
+        self._log = event_log
+        self._carrier = carrier
+        self._desk = desk
+        self._watchers = 0
+        self._book = CallBook()
+        tokens = StreamTokens()
+        self._calls = LiveCalls(self._book, tokens)
+        self._recorder = Recorder(event_log, self._book, self._calls.changed)
+        self._hang_ups = HangUps(carrier, self._recorder, self._book, self._calls.closing_facts)
+        self._operations = Operations(
+            config, carrier, self._recorder, self._book, self._calls, tokens, self._hang_ups
+        )
+        self._exposure = Exposure(config, self._recorder.post)
+        self._ticker = Ticker()
+        self._lag = LagMeter()
+        self._parts = Parts(
+            config=config,
+            carrier=carrier,
+            recorder=self._recorder,
+            book=self._book,
+            recogniser=desk.recogniser,
+            voice=desk.voice,
+            brain=desk.brain,
+            hang_up=self._hang_ups.start,
+            stream_url=self._exposure.stream_url,
+            issue_token=tokens.issue,
+            watched=lambda: self._watchers > 0,
+            now_ms=monotonic_ms,
+        )
+        events = CarrierEvents(
+            config,
+            carrier,
+            self._recorder,
+            self._book,
+            self._calls,
+            self._operations,
+            self._exposure.stream_url,
+            lambda: self._parts,
+        )
+        pipeline = WebhookPipeline(
+            carrier, config.serve.path, self._exposure.webhook_url, events.act, self._exposure.webhook_seen
+        )
+        self._media = MediaDoor(
+            config.streaming,
+            carrier,
+            self._exposure.socket_url,
+            self._book,
+            self._calls,
+            tokens,
+            self._ticker,
+            self._recorder.post,
+        )
+        self._web = WebServer(config, pipeline.handle, self._media.handle)
+        self._door = Door(self, state_dir, config.control)
+        self._reconciler = Reconciler(carrier, self._recorder, self._book, self._calls, lambda: self._parts)
+
+    # -- life ---------------------------------------------------------------------------------
+
+    async def run(self, ready: asyncio.Event, stop: asyncio.Event) -> None:
+        """Serve until `stop` is set, then drain. Raises what keeps it from starting."""
+        await self._load()
+        async with asyncio.TaskGroup() as group, AsyncExitStack() as stack:
+            stack.push_async_callback(self._cancel_background, group)
+            self._background = [
+                group.create_task(work)
+                for work in (self._recorder.run(), self._lag.run(), self._ticker.run(), self._desk.start())
+            ]
+            stack.push_async_callback(self._desk.close)
+            stack.push_async_callback(self._flush)
+            await self._web.open()
+            stack.push_async_callback(self._web.close)
+            await self._exposure.open(self._web.port)
+            await self._carrier.open()
+            stack.push_async_callback(self._carrier.close)
+            await self._carrier.claim_number(self._operations.from_number, self._exposure.webhook_url())
+            await self._door.open()
+            stack.push_async_callback(self._door.close)
+            self._lock.update(control=self._door.address)
+            await self._recorder.record(
+                Draft(
+                    "engine.started",
+                    None,
+                    {"version": __version__, "pid": os.getpid(), "provider": self._carrier.name},
+                )
+            )
+            self._background.append(group.create_task(self._reconcile()))
+            ready.set()
+            await stop.wait()
+            await self._drain()
+
+    async def _load(self) -> None:
+        """Fold what the log knows: the recent calls and whatever is still open."""
+        ids = await self._log.recent_call_ids(KEEP_ENDED)
+        self._book.take(await self._log.read_calls(ids))
+
+    async def _reconcile(self) -> None:
+        """Settle what a crash left open, then every dial with an uncertain outcome."""
+        await self._reconciler.restore()
+        while True:
+            await asyncio.sleep(0.5)
+            while self._operations.uncertain:
+                await self._reconciler.settle(self._operations.uncertain.pop())
+
+    async def _drain(self) -> None:
+        """No new calls; those that are live may finish for a while, then they are hung up."""
+        self._operations.stopping = True
+        try:
+            async with asyncio.timeout(DRAIN_SECONDS):
+                await self._calls.wait_idle()
+        except TimeoutError:
+            log.warning("hanging up %d calls", len(self._book.live()))
+        await self._end_all("engine")
+
+    async def _end_all(self, by: str) -> None:
+        async def end(call: Call) -> None:
+            try:
+                await self._operations.end(call.call_id, by)
+            except Refusal as refusal:
+                log.error("call %s: %s", call.call_id, refusal)
+
+        await asyncio.gather(*(end(call) for call in self._book.live()))
+        await self._calls.close()
+        await self._hang_ups.close()
+
+    async def _flush(self) -> None:
+        """The last facts reach the disk before the store is closed."""
+        try:
+            async with asyncio.timeout(5):
+                await self._recorder.record(Draft("engine.stopped", None, {"why": "asked to"}))
+                await self._recorder.flush()
+        except TimeoutError:
+            log.error("the last events could not be stored")
+
+    async def _cancel_background(self, group: asyncio.TaskGroup) -> None:
+        for task in self._background:
+            task.cancel()
+
+    # -- acting (EngineApi) -------------------------------------------------------------------
+
+    async def initiate(
+        self, to: str | None, message: str, mode: Mode | None = None, dtmf_sequence: str = "", by: str = ""
+    ) -> str:
+        return await self._operations.initiate(
+            self._parts, self._exposure.webhook_url(), to, message, mode, dtmf_sequence, by
+        )
+
+    async def speak(self, call_id: str, message: str, by: str = "") -> None:
+        await self._operations.speak(call_id, message, by)
+
+    async def continue_call(self, call_id: str, message: str, by: str = "") -> str:
+        return await self._operations.ask(call_id, message, by)
+
+    async def send_dtmf(self, call_id: str, digits: str, by: str = "") -> None:
+        await self._operations.send_dtmf(call_id, digits, by)
+
+    async def end(self, call_id: str, by: str = "") -> None:
+        await self._operations.end(call_id, by)
+
+    async def set_floor(self, call_id: str, holder: Floor, by: str = "") -> None:
+        await self._operations.set_floor(call_id, holder, by)
+
+    # -- reading (EngineApi) ------------------------------------------------------------------
+
+    def call(self, call_id: str) -> Call | None:
+        return self._book.get(call_id)
+
+    def live_calls(self) -> Sequence[Call]:
+        return self._book.live()
+
+    async def history(self, last: int = 50, query: str = "") -> Sequence[Call]:
+        ids = await (self._log.search(query, last) if query else self._log.recent_call_ids(last))
+        calls = fold(await self._log.read_calls(ids))
+        return [calls[call_id] for call_id in ids if call_id in calls]
+
+    async def events(
+        self, cursor: Cursor | None, call_id: str | None = None, wait_ms: int = 0, limit: int = 500
+    ) -> Page:
+        after = self._after(cursor)
+        async with self._log.subscribe(after=after) as news:
+            events = await self._log.read(after, limit, call_id)
+            if not events and wait_ms > 0:
+                try:
+                    async with asyncio.timeout(min(wait_ms, MAX_WAIT_MS) / 1000):
+                        events = await self._first_news(news, call_id, limit)
+                except TimeoutError:
+                    after = max(after, news.position)
+        seq = events[-1].seq if events else after
+        return Page(events, Cursor(self._log.generation, seq))
+
+    @staticmethod
+    async def _first_news(news: AsyncIterator[Sequence[Event]], call_id: str | None, limit: int) -> list[Event]:
+        async for batch in news:
+            wanted = [event for event in batch if event.seq and call_id in (None, event.call_id)]
+            if wanted:
+                return wanted[:limit]
+        return []
+
+    async def backlog(self, calls: int = 50) -> Page:
+        cursor = self._log.cursor
+        ids = dict.fromkeys(await self._log.recent_call_ids(calls))
+        ids.update(dict.fromkeys(call.call_id for call in self._book.live()))
+        events = await self._log.read_calls(ids) + await self._log.read_without_call(200)
+        wanted = sorted((event for event in events if event.seq <= cursor.seq), key=lambda event: event.seq)
+        return Page(wanted, cursor)
+
+    async def watch(self, cursor: Cursor | None, last: int = 0) -> AsyncIterator[Sequence[Event]]:
+        after = max(0, self._log.last_seq - last) if cursor is None else self._after(cursor)
+        self._watchers += 1
+        try:
+            async with self._log.subscribe(after=after) as news:
+                async for batch in news:
+                    yield batch
+        finally:
+            self._watchers -= 1
+
+    def _after(self, cursor: Cursor | None) -> int:
+        """Where to read on. A cursor of another log starts at the beginning: nothing of this one was seen."""
+        if cursor is None:
+            return self._log.last_seq
+        return min(cursor.seq, self._log.last_seq) if cursor.generation == self._log.generation else 0
+
+    async def latency(self, last: int = 200) -> Mapping[str, Any]:
+        return summarise(event.data.get("stages", {}) for event in await self._log.read_turns(last))
+
+    def cursor(self) -> Cursor:
+        return self._log.cursor
+
+    def health(self) -> Mapping[str, Any]:
+        live = self._book.live()
+        holders = self._operations.slot_holders()
+        failure = self._recorder.error
+        return {
+            "engine": {
+                "version": __version__,
+                "pid": os.getpid(),
+                "provider": self._carrier.name,
+                "startedAt": self.started_at,
+                "live": len(live),
+                "ringing": sum(1 for call in live if call.answered_at is None),
+                "stopping": self._operations.stopping,
+                "lagMs": self._lag.worst_ms,
+            },
+            "exposure": {**self._exposure.health(), "streams": self._media.streams},
+            "speech": self._desk.health(),
+            "store": {
+                "path": str(self.state_dir / DATABASE_NAME),
+                "ok": failure is None,
+                "error": str(failure) if failure else "",
+                "seq": self._log.last_seq,
+                "lost": self._recorder.lost,
+            },
+            "slots": {
+                "used": len(holders),
+                "max": self.config.max_concurrent_calls,
+                "holders": sorted(holders),
+            },
+            "frames": self._media.frames(),
+            "security": {"skipSignatures": self.config.skip_signature_verification},
+        }

@@ -1,0 +1,213 @@
+"""Hosts for an engine: a thread of its own beside a screen, or the main thread of a headless process.
+
+The engine's loop is uvloop where there is one; whatever starts it learns within a limit that it is ready, or why it
+is not. A host that is stopped drains; stopped again, it stops at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+import uvloop
+
+from engine import __version__
+from engine.carriers.base import CarrierError
+from engine.carriers.factory import make_carrier
+from engine.config import Config
+from engine.engine import Engine
+from engine.speech.brains.factory import make_brain
+from engine.speech.desk import SpeechDesk
+from engine.speech.factory import make_recogniser, make_voice
+from engine.speech.ports import SpeechUnavailable
+from engine.store import DATABASE_NAME, LOCK_NAME, EngineLock, EventLog, StoreError
+from engine.web.server import PortTaken
+
+log = logging.getLogger(__name__)
+
+READY_SECONDS: Final = 30.0
+STOP_SECONDS: Final = 30.0
+SWITCH_INTERVAL: Final = 0.0005
+"""Seconds a thread may keep the interpreter while another wants it: a screen must not make audio late."""
+
+
+class EngineFailed(Exception):
+    """The engine could not start, or ended by itself. `hint` says what to do."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+@asynccontextmanager
+async def open_engine(config: Config, state_dir: Path, desk: SpeechDesk | None = None) -> AsyncIterator[Engine]:
+    """An engine on `state_dir`, with its lock and its log. Raises EngineFailed, and EngineRunning."""
+    lock = EngineLock.acquire(state_dir / LOCK_NAME, version=__version__)
+    try:
+        event_log = await EventLog.open(state_dir / DATABASE_NAME)
+        try:
+            carrier = await make_carrier(config, state_dir)
+            yield Engine(config, state_dir, lock, event_log, carrier, desk or make_desk(config))
+        finally:
+            await event_log.close()
+    finally:
+        lock.release()
+
+
+def make_desk(config: Config) -> SpeechDesk:
+    """The speech engines that the configuration names. Raises EngineFailed for one that does not exist."""
+    try:
+        return SpeechDesk(make_recogniser(config), make_voice(config), make_brain(config))
+    except SpeechUnavailable as error:
+        raise EngineFailed(str(error), error.hint) from error
+
+
+async def run_engine(
+    config: Config,
+    state_dir: Path,
+    ready: Callable[[Engine], None],
+    stop: asyncio.Event,
+    desk: SpeechDesk | None = None,
+) -> None:
+    """Run an engine until `stop` is set; `ready` is called once it serves. Raises EngineFailed and StoreError."""
+    try:
+        async with open_engine(config, state_dir, desk) as engine:
+            up = asyncio.Event()
+            async with asyncio.TaskGroup() as group:
+                announce = group.create_task(_announce(up, engine, ready))
+                await engine.run(up, stop)
+                announce.cancel()
+    except* (EngineFailed, StoreError) as errors:
+        raise errors.exceptions[0] from None
+    except* PortTaken as errors:
+        taken = errors.exceptions[0]
+        raise EngineFailed(str(taken), getattr(taken, "hint", "")) from None
+    except* CarrierError as errors:
+        raise EngineFailed(f"the carrier can not be used: {errors.exceptions[0]}") from None
+
+
+async def _announce(up: asyncio.Event, engine: Engine, ready: Callable[[Engine], None]) -> None:
+    await up.wait()
+    ready(engine)
+
+
+class EngineThread:
+    """An engine with a loop and a thread of its own."""
+
+    def __init__(self, config: Config, state_dir: Path, desk: SpeechDesk | None = None) -> None:
+        self._config = config
+        self._state_dir = state_dir
+        self._desk = desk
+        self._ready = threading.Event()
+        self._error: BaseException | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
+        self._engine: Engine | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._thread = threading.Thread(target=self._main, name="engine", daemon=True)
+
+    @property
+    def engine(self) -> Engine:
+        """The running engine; its methods belong to `loop`."""
+        if self._engine is None:
+            raise EngineFailed("the engine is not running")
+        return self._engine
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        if self._loop is None:
+            raise EngineFailed("the engine is not running")
+        return self._loop
+
+    @property
+    def alive(self) -> bool:
+        return self._thread.is_alive()
+
+    def start(self) -> None:
+        """Start and return once the engine serves. Raises EngineFailed or StoreError."""
+        sys.setswitchinterval(SWITCH_INTERVAL)
+        self._thread.start()
+        if not self._ready.wait(READY_SECONDS):
+            self.stop(force=True)
+            raise EngineFailed(f"the engine was not ready within {READY_SECONDS:.0f} s", "see voicecall.log")
+        if self._error is not None:
+            raise self._error
+
+    def stop(self, *, force: bool = False) -> None:
+        """Drain and stop; with `force`, at once. Harmless when it has stopped."""
+        loop, stop, task = self._loop, self._stop, self._task
+        if loop is not None and stop is not None and self._thread.is_alive():
+            try:
+                loop.call_soon_threadsafe(stop.set)
+                if force and task is not None:
+                    loop.call_soon_threadsafe(task.cancel)
+            except RuntimeError:
+                log.debug("the engine's loop has ended meanwhile")
+        if self._thread.is_alive():
+            self._thread.join(STOP_SECONDS)
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Wait for the engine to end; False when it still runs."""
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def _main(self) -> None:
+        try:
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(self._run())
+        except asyncio.CancelledError:
+            log.warning("the engine was stopped by force")
+        except BaseException as error:
+            if self._ready.is_set():
+                log.exception("the engine failed")
+            self._error = error
+        finally:
+            self._ready.set()
+
+    async def _run(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stop = asyncio.Event()
+        self._task = asyncio.current_task()
+        await run_engine(self._config, self._state_dir, self._announce, self._stop, self._desk)
+
+    def _announce(self, engine: Engine) -> None:
+        self._engine = engine
+        self._ready.set()
+
+
+def serve(config: Config, state_dir: Path, ready: Callable[[Engine], None]) -> None:
+    """Run an engine on this, the main, thread until SIGTERM or SIGINT; the second one forces.
+
+    Raises EngineFailed and StoreError.
+    """
+    sys.setswitchinterval(SWITCH_INTERVAL)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(config, state_dir, ready))
+
+
+async def _serve(config: Config, state_dir: Path, ready: Callable[[Engine], None]) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    task = asyncio.current_task()
+    assert task is not None
+
+    def on_signal() -> None:
+        if stop.is_set():
+            task.cancel()
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal)
+    # A terminal that closes must not end the calls of a headless engine.
+    loop.add_signal_handler(signal.SIGHUP, lambda: log.info("hang-up signal ignored: the engine is headless"))
+    try:
+        await run_engine(config, state_dir, ready, stop)
+    except asyncio.CancelledError:
+        log.warning("stopped by force")

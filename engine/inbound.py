@@ -1,0 +1,151 @@
+"""What a verified webhook does: find or admit the call, record the fact, decide on the document."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Callable
+from typing import Final
+
+from engine.book import CallBook
+from engine.calls import Call, Draft, State
+from engine.calls.policy import admit
+from engine.carriers.base import Carrier, CarrierEvent, Document, Hangup, Reject
+from engine.config import Config
+from engine.keyed_lock import KeyedLock
+from engine.live.parts import Parts
+from engine.live.registry import LiveCalls
+from engine.operations import Operations
+from engine.recorder import Recorder
+from engine.web.webhooks import Outcome
+
+log = logging.getLogger(__name__)
+
+_STATE_FACTS: Final = {"ringing": "call.ringing", "answered": "call.answered"}
+
+
+class CarrierEvents:
+    """Turns carrier events into facts and documents."""
+
+    def __init__(
+        self,
+        config: Config,
+        carrier: Carrier,
+        recorder: Recorder,
+        book: CallBook,
+        calls: LiveCalls,
+        operations: Operations,
+        stream_url: Callable[[], str],
+        parts: Callable[[], Parts],
+    ) -> None:
+        self._config = config
+        self._carrier = carrier
+        self._recorder = recorder
+        self._book = book
+        self._calls = calls
+        self._operations = operations
+        self._stream_url = stream_url
+        self._parts = parts
+        self._locks = KeyedLock()
+
+    async def act(self, event: CarrierEvent) -> Outcome:
+        """Do what a verified event asks for; its facts are stored when this returns."""
+        async with self._locks.hold(event.provider_call_id):
+            return await self._act(event)
+
+    async def _act(self, event: CarrierEvent) -> Outcome:
+        call = self._find(event)
+        if call is None:
+            if event.type == "incoming":
+                return await self._incoming(event)
+            return Outcome(_hang_up(event), None, f"nothing: no call matches this {event.raw_type or event.type}")
+        if not call.live:
+            return Outcome(_hang_up(event), call.call_id, f"nothing: the call is over ({call.state.value})")
+        return await self._known(call, event)
+
+    def _find(self, event: CarrierEvent) -> Call | None:
+        """Match by the carrier's id, or by ours where it was handed back; never when the two disagree."""
+        call = self._book.by_carrier(event.provider_call_id)
+        if call is None and event.call_id:
+            call = self._book.get(event.call_id)
+            if call is not None and call.provider_call_id not in (None, event.provider_call_id):
+                return None
+        return call
+
+    async def _known(self, call: Call, event: CarrierEvent) -> Outcome:
+        drafts: list[Draft] = []
+        if call.provider_call_id is None:
+            drafts.append(Draft("call.accepted", call.call_id, {"providerCallId": event.provider_call_id}))
+        effect: str = event.type
+        if event.type in _STATE_FACTS:
+            drafts.append(Draft(_STATE_FACTS[event.type], call.call_id))
+        elif event.type == "dtmf":
+            drafts.append(Draft("dtmf.received", call.call_id, {"digits": event.digits, "by": "caller"}))
+        elif event.type == "stream_failed":
+            drafts.append(Draft("call.error", call.call_id, {"code": "stream_failed", "message": event.detail}))
+        elif event.type == "ended":
+            drafts += self._calls.closing_facts(call.call_id)
+            reason = (event.reason or State.COMPLETED).value
+            drafts.append(
+                Draft(
+                    "call.ended",
+                    call.call_id,
+                    {"reason": reason, "by": "caller" if reason == "hangup-user" else "carrier"}
+                    | ({"detail": event.detail} if event.detail else {}),
+                )
+            )
+            effect = f"ended: {reason}"
+        if drafts:
+            await self._recorder.record(*drafts)
+        if not event.wants_document:
+            return Outcome((), call.call_id, effect)
+        self._calls.start(self._book.get(call.call_id) or call, self._parts())
+        return self._document(call, event)
+
+    def _document(self, call: Call, event: CarrierEvent) -> Outcome:
+        document = self._operations.connect_document(call.call_id, self._stream_url())
+        return Outcome(document, call.call_id, f"document: connect, after {event.raw_type or event.type}")
+
+    async def _incoming(self, event: CarrierEvent) -> Outcome:
+        """A call that we did not place: let it in or refuse it, before any stream exists."""
+        call_id = str(uuid.uuid4())
+        facts = [
+            Draft(
+                "call.initiated",
+                call_id,
+                {
+                    "provider": self._carrier.name,
+                    "direction": "inbound",
+                    "mode": "conversation",
+                    "from": event.from_number,
+                    "to": event.to_number,
+                },
+            ),
+            Draft("call.accepted", call_id, {"providerCallId": event.provider_call_id}),
+            Draft("call.ringing", call_id),
+        ]
+        admission = admit(self._config.inbound_policy, self._config.allow_from, event.from_number)
+        refused = "the engine is stopping" if self._operations.stopping else ""
+        if not refused and admission.verdict != "accept":
+            refused = admission.why
+        if refused:
+            facts.append(Draft("call.error", call_id, {"code": "inbound_refused", "message": refused}))
+            facts.append(
+                Draft(
+                    "call.ended",
+                    call_id,
+                    {"reason": State.HANGUP_BOT.value, "by": "engine", "detail": refused},
+                )
+            )
+            await self._recorder.record(*facts)
+            return Outcome((Reject(),), call_id, f"document: reject, {refused}")
+        await self._recorder.record(*facts)
+        call = self._book.get(call_id)
+        assert call is not None, "just recorded"
+        self._calls.start(call, self._parts())
+        return self._document(call, event)
+
+
+def _hang_up(event: CarrierEvent) -> Document:
+    """A call that is nobody's must not stay open."""
+    return (Hangup(),) if event.wants_document else ()

@@ -1,0 +1,42 @@
+"""What every live call borrows from the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from engine.book import CallBook
+from engine.calls import State
+from engine.carriers.base import Carrier
+from engine.config import Config
+from engine.recorder import Recorder
+from engine.speech.ports import Brain, Recogniser, Voice
+
+
+class HangUp(Protocol):
+    """Ends a call once, with retries; see `engine.live.hangup`."""
+
+    def __call__(self, call_id: str, reason: State, by: str, detail: str = "") -> None:
+        """Start the hang-up, or do nothing when it is under way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Shared, long-lived parts of one engine."""
+
+    config: Config
+    carrier: Carrier
+    recorder: Recorder
+    book: CallBook
+    recogniser: Recogniser
+    voice: Voice
+    brain: Brain
+    hang_up: HangUp
+    stream_url: Callable[[], str]
+    issue_token: Callable[[str], str]
+    """Make a one-time stream token for a call id."""
+    watched: Callable[[], bool]
+    """Somebody looks at levels and partials now."""
+    now_ms: Callable[[], float]
+    """Monotonic ms."""

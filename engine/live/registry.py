@@ -1,0 +1,124 @@
+"""The live calls of one engine: which are up, their stream tokens, and what happens when one ends."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+import secrets
+
+from engine.api import Refusal
+from engine.book import CallBook
+from engine.calls import Call, Draft
+from engine.live.call import LiveCall
+from engine.live.parts import Parts
+
+log = logging.getLogger(__name__)
+
+
+class StreamTokens:
+    """One-time tokens that bind a media socket to a call."""
+
+    def __init__(self) -> None:
+        self._tokens: dict[str, str] = {}
+
+    def issue(self, call_id: str) -> str:
+        """A new token for a call; an older one that was not used is void."""
+        token = secrets.token_urlsafe(24)
+        self._tokens[call_id] = token
+        return token
+
+    def current(self, call_id: str) -> str:
+        """The call's unused token, for a carrier that asks for its instructions again; a new one when it was used."""
+        return self._tokens.get(call_id) or self.issue(call_id)
+
+    def redeem(self, call_id: str, token: str) -> bool:
+        """Use a token up. Compared in constant time."""
+        expected = self._tokens.get(call_id)
+        if expected is None or not hmac.compare_digest(expected.encode(), token.encode()):
+            return False
+        del self._tokens[call_id]
+        return True
+
+    def drop(self, call_id: str) -> None:
+        """The call is over."""
+        self._tokens.pop(call_id, None)
+
+
+class LiveCalls:
+    """Starts and ends the task groups of calls."""
+
+    def __init__(self, book: CallBook, tokens: StreamTokens) -> None:
+        self._book = book
+        self._tokens = tokens
+        self._calls: dict[str, LiveCall] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def start(self, call: Call, parts: Parts) -> LiveCall:
+        """Bring a call to life, once."""
+        live = self._calls.get(call.call_id)
+        if live is None:
+            live = LiveCall(call, parts)
+            self._calls[call.call_id] = live
+            self._idle.clear()
+            task = asyncio.create_task(live.run(), name=f"call {call.call_id}")
+            self._tasks[call.call_id] = task
+            task.add_done_callback(lambda _: self._gone(call.call_id))
+        return live
+
+    def get(self, call_id: str) -> LiveCall | None:
+        return self._calls.get(call_id)
+
+    def changed(self, before: Call | None, after: Call) -> None:
+        """The log says something new of a call."""
+        live = self._calls.get(after.call_id)
+        if after.answered_at is not None and live is not None:
+            live.answered.set()
+        if not after.live and (before is None or before.live):
+            self._tokens.drop(after.call_id)
+            if live is not None:
+                live.over()
+
+    def closing_facts(self, call_id: str) -> list[Draft]:
+        """What has to be recorded just before a call's end."""
+        live = self._calls.get(call_id)
+        return live.closing_facts() if live is not None else []
+
+    def connected(self, call_id: str) -> LiveCall:
+        """A call that can be spoken to. Raises Refusal, and says why it can not."""
+        call = self._book.get(call_id)
+        if call is None:
+            raise Refusal("call_not_found", f"there is no call {call_id}", "`voicecall status` lists the calls")
+        if not call.live:
+            raise Refusal("call_ended", f"the call is over ({call.state.value})")
+        live = self._calls.get(call.call_id)
+        if live is None or call.answered_at is None:
+            raise Refusal(
+                "call_not_connected",
+                f"the call is not connected yet ({call.state.value})",
+                "try again once it is answered",
+            )
+        return live
+
+    async def wait_idle(self) -> None:
+        """Return when no call is live."""
+        await self._idle.wait()
+
+    async def close(self) -> None:
+        """Cut the task groups that are left; their calls stay as the log has them."""
+        tasks = list(self._tasks.values())
+        for live in list(self._calls.values()):
+            live.over()
+        if tasks:
+            await asyncio.wait(tasks, timeout=5)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _gone(self, call_id: str) -> None:
+        self._calls.pop(call_id, None)
+        self._tasks.pop(call_id, None)
+        if not self._calls:
+            self._idle.set()

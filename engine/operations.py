@@ -1,0 +1,255 @@
+"""What can be done with calls: the acting half of `EngineApi`.
+
+Each method refuses with a reason before anything happens, and records before it acts.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from typing import Final
+
+from engine.api import Refusal, Slug
+from engine.book import CallBook
+from engine.calls import Call, Draft, Floor, Mode, Speaker, State
+from engine.calls.policy import are_dtmf, is_e164
+from engine.carriers.base import Carrier, CarrierError, Connect, DialOrder, Document, Hangup, Say
+from engine.config import Config
+from engine.live.hangup import HangUps
+from engine.live.parts import Parts
+from engine.live.registry import LiveCalls, StreamTokens
+from engine.recorder import Recorder
+from engine.store import StoreError
+
+log = logging.getLogger(__name__)
+
+MAX_MESSAGE: Final = 4000
+"""Characters of one line: what carriers take at most."""
+END_SECONDS: Final = 10.0
+MOCK_FROM: Final = "+15550000000"
+"""Our number where none is configured, on the simulated carrier only."""
+
+
+class Operations:
+    """Dial, speak, ask, press keys, take the floor, end."""
+
+    def __init__(
+        self,
+        config: Config,
+        carrier: Carrier,
+        recorder: Recorder,
+        book: CallBook,
+        calls: LiveCalls,
+        tokens: StreamTokens,
+        hang_ups: HangUps,
+    ) -> None:
+        self._config = config
+        self._carrier = carrier
+        self._recorder = recorder
+        self._book = book
+        self._calls = calls
+        self._tokens = tokens
+        self._hang_ups = hang_ups
+        self._dialing: set[str] = set()
+        self.uncertain: list[str] = []
+        """Calls whose dial may or may not have happened; the reconciler takes them from here."""
+        self.stopping = False
+
+    @property
+    def from_number(self) -> str | None:
+        """The number that we call from."""
+        if self._config.from_number:
+            return self._config.from_number
+        return MOCK_FROM if self._carrier.name == "mock" else None
+
+    async def initiate(
+        self,
+        parts: Parts,
+        webhook_url: str,
+        to: str | None,
+        message: str,
+        mode: Mode | None,
+        dtmf_sequence: str,
+        by: str,
+    ) -> str:
+        """Place a call; returns its id once the carrier took the dial. Raises Refusal."""
+        mode = mode or self._config.outbound.default_mode
+        number, sender = self._check_dial(to, message, mode, dtmf_sequence)
+        call_id = str(uuid.uuid4())
+        order = DialOrder(
+            call_id=call_id,
+            from_number=sender,
+            to_number=number,
+            webhook_url=webhook_url,
+            ring_timeout_ms=self._config.ring_timeout_ms,
+            max_duration_seconds=self._config.max_duration_seconds,
+            inline=self._inline(mode, message),
+            dtmf_sequence=dtmf_sequence,
+        )
+        self._dialing.add(call_id)
+        try:
+            await self._dial(parts, order, mode, message, by)
+        finally:
+            self._dialing.discard(call_id)
+        return call_id
+
+    def _check_dial(self, to: str | None, message: str, mode: Mode, dtmf_sequence: str) -> tuple[str, str]:
+        """Everything that can be refused without asking the carrier. Returns the two numbers."""
+        if self.stopping:
+            raise Refusal("engine_stopping", "the engine is stopping and takes no new calls")
+        number = to or self._config.to_number
+        if not number:
+            raise Refusal("invalid_number", "no number was given", "give one, or set to_number")
+        if not is_e164(number):
+            raise Refusal(
+                "invalid_number",
+                f"{number[:40]!r} is not a phone number in E.164 form",
+                "write it with + and country code, for example +15550100142",
+            )
+        if len(message) > MAX_MESSAGE:
+            raise Refusal("invalid_message", f"the message is over {MAX_MESSAGE} characters")
+        if dtmf_sequence and (mode != "conversation" or not are_dtmf(dtmf_sequence)):
+            raise Refusal(
+                "invalid_digits",
+                "keys before connect need mode conversation and only 0-9 * # w W p P and commas",
+            )
+        sender = self.from_number
+        if sender is None:
+            raise Refusal("provider_not_ready", "no number to call from", "set from_number")
+        self._check_capacity()
+        return number, sender
+
+    def _check_capacity(self) -> None:
+        limit = self._config.max_concurrent_calls
+        holders = self.slot_holders()
+        if len(holders) >= limit:
+            raise Refusal(
+                "at_capacity",
+                f"{len(holders)} of {limit} outbound calls are under way: {', '.join(sorted(holders))[:200]}",
+                "end one, or raise max_concurrent_calls",
+            )
+
+    def slot_holders(self) -> set[str]:
+        """Outbound calls that count against max_concurrent_calls."""
+        live = {call.call_id for call in self._book.live() if call.direction == "outbound"}
+        return live | self._dialing
+
+    def _inline(self, mode: Mode, message: str) -> Document:
+        if mode == "notify" and message and self._carrier.capabilities.inline_notify:
+            return (Say(message), Hangup())
+        return ()
+
+    async def _dial(self, parts: Parts, order: DialOrder, mode: Mode, message: str, by: str) -> None:
+        call_id = order.call_id
+        facts = {
+            "provider": self._carrier.name,
+            "direction": "outbound",
+            "mode": mode,
+            "from": order.from_number,
+            "to": order.to_number,
+            "message": message,
+            "by": by,
+        }
+        try:
+            await self._recorder.record(Draft("call.initiated", call_id, facts), Draft("call.dialing", call_id))
+        except StoreError as error:
+            raise Refusal(
+                "store_failed", f"not dialled, because it could not be recorded: {error}", error.hint
+            ) from error
+        call = self._book.get(call_id)
+        assert call is not None, "just recorded"
+        self._calls.start(call, parts)
+        try:
+            provider_call_id = await self._carrier.dial(order)
+        except CarrierError as error:
+            await self._dial_failed(call_id, error)
+        else:
+            self._recorder.post(Draft("call.accepted", call_id, {"providerCallId": provider_call_id}))
+            await self._recorder.barrier()
+
+    async def _dial_failed(self, call_id: str, error: CarrierError) -> None:
+        facts = {"message": str(error), "carrierCode": error.code, "link": error.link}
+        if error.kind == "unknown":
+            self._recorder.post(Draft("call.error", call_id, {"code": "outcome_unknown", **facts}))
+            self.uncertain.append(call_id)
+            raise Refusal(
+                "outcome_unknown",
+                f"the carrier may or may not have placed the call {call_id}: {error}",
+                "it is being looked up and will not be dialled again; see `voicecall status`",
+            ) from error
+        self._recorder.post(
+            Draft("call.error", call_id, {"code": "carrier_refused", **facts}),
+            Draft("call.ended", call_id, {"reason": State.FAILED.value, "by": "carrier", "detail": str(error)}),
+        )
+        await self._recorder.barrier()
+        raise Refusal("carrier_refused", f"the carrier refused the call: {error}", error.link) from error
+
+    async def speak(self, call_id: str, message: str, by: str) -> None:
+        """Say a line; returns when it was heard, at least in part."""
+        text = _checked(message)
+        live = self._calls.connected(call_id)
+        line = live.say(text, _speaker(by))
+        ending = await line.done
+        if ending == "failed":
+            raise Refusal("speech_unavailable", f"the line was not spoken: {line.error}")
+        if ending == "skipped":
+            raise Refusal("call_ended", "the line was dropped before it was heard")
+
+    async def ask(self, call_id: str, message: str, by: str) -> str:
+        """Say a line and return the caller's answer."""
+        text = _checked(message)
+        live = self._calls.connected(call_id)
+        return await live.ask(text, _speaker(by), self._config.transcript_timeout_ms)
+
+    async def send_dtmf(self, call_id: str, digits: str, by: str) -> None:
+        """Play keys into the call."""
+        if not are_dtmf(digits):
+            raise Refusal("invalid_digits", f"{digits[:40]!r} are not keys", "use 0-9 * # and w for a pause")
+        live = self._calls.connected(call_id)
+        if not self._carrier.capabilities.send_dtmf:
+            raise Refusal("not_supported", f"{self._carrier.name} can not send keys into a call")
+        call = self._known(live.call_id)
+        try:
+            await self._carrier.send_dtmf(call.provider_call_id or "", digits)
+        except CarrierError as error:
+            code: Slug = "call_ended" if error.kind == "gone" else "carrier_refused"
+            raise Refusal(code, f"the keys were not sent: {error}", error.link) from error
+        self._recorder.post(Draft("dtmf.sent", call.call_id, {"digits": digits, "by": by}))
+        await self._recorder.barrier()
+
+    async def end(self, call_id: str, by: str) -> None:
+        """Hang up; a call that is over already is a success."""
+        call = self._known(call_id)
+        if call.live:
+            self._recorder.post(Draft("operator.acted", call.call_id, {"action": "end", "by": by}))
+            await self._hang_ups.end(call.call_id, State.HANGUP_BOT, by, END_SECONDS)
+
+    async def set_floor(self, call_id: str, holder: Floor, by: str) -> None:
+        """Who speaks for our side."""
+        live = self._calls.connected(call_id)
+        await self._recorder.record(Draft("floor.changed", live.call_id, {"holder": holder, "by": by}))
+        live.set_floor(holder)
+
+    def connect_document(self, call_id: str, stream_url: str) -> Document:
+        """The instructions that hand a call's audio to us."""
+        return (Connect(stream_url, self._tokens.current(call_id)),)
+
+    def _known(self, call_id: str) -> Call:
+        call = self._book.get(call_id)
+        if call is None:
+            raise Refusal("call_not_found", f"there is no call {call_id}", "`voicecall status` lists the calls")
+        return call
+
+
+def _checked(message: str) -> str:
+    text = message.strip()
+    if not text:
+        raise Refusal("invalid_message", "there is nothing to say")
+    if len(text) > MAX_MESSAGE:
+        raise Refusal("invalid_message", f"the message is over {MAX_MESSAGE} characters")
+    return text
+
+
+def _speaker(by: str) -> Speaker:
+    """A person at a console speaks as the operator; programs speak as the agent."""
+    return "operator" if by.startswith("console") else "agent"

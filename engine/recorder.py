@@ -1,0 +1,127 @@
+"""Persist, then publish, then act.
+
+Every fact of the engine passes here, in one order. What is posted while an fsync is under way goes out with the
+next one, so a burst costs one commit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from engine.book import CallBook
+from engine.calls import Call, Draft, Event
+from engine.clock import epoch_ms
+from engine.store import EventLog, StoreError
+
+log = logging.getLogger(__name__)
+
+MAX_WAITING: Final = 20_000
+"""Facts that may wait for the store; beyond it facts that nobody waits for are refused and counted."""
+RETRY_SECONDS: Final = 1.0
+
+
+@dataclass(slots=True)
+class _Batch:
+    drafts: Sequence[Draft]
+    done: asyncio.Future[Sequence[Event]] | None
+
+
+class Recorder:
+    """The only writer of the log, and the owner of the book that is folded from it."""
+
+    def __init__(self, event_log: EventLog, book: CallBook, on_change: Callable[[Call | None, Call], None]) -> None:
+        self._log = event_log
+        self._book = book
+        self._on_change = on_change
+        self._waiting: list[_Batch] = []
+        self._size = 0
+        self._wake = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self.lost = 0
+        """Facts that could not be stored because the store failed for too long."""
+        self.error: StoreError | None = None
+        """Why the store refuses to store, while it does."""
+
+    def post(self, *drafts: Draft) -> None:
+        """Record facts that nobody waits for. Kept and retried while the store fails, up to a bound."""
+        if self._size + len(drafts) > MAX_WAITING:
+            self.lost += len(drafts)
+            return
+        self._put(_Batch(drafts, None))
+
+    async def record(self, *drafts: Draft) -> Sequence[Event]:
+        """Record facts and return once they are on disk. Raises StoreError; then none of them is stored."""
+        if self._size + len(drafts) > MAX_WAITING:
+            raise StoreError("the event log is far behind", "check the disk that holds the state folder")
+        done: asyncio.Future[Sequence[Event]] = asyncio.get_running_loop().create_future()
+        self._put(_Batch(drafts, done))
+        return await done
+
+    async def barrier(self) -> None:
+        """Return once everything that was posted before is stored and in the book."""
+        await self.record()
+
+    def ephemeral(self, call_id: str, type_: str, data: dict[str, object]) -> None:
+        """Tell watchers something that is not worth storing."""
+        self._log.publish_ephemeral(Event(0, epoch_ms(), call_id, type_, data))
+
+    async def flush(self) -> None:
+        """Wait until everything that was posted so far is stored."""
+        await self._idle.wait()
+
+    async def run(self) -> None:
+        """Store what is posted, for ever. Cancel it after `flush`."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._waiting:
+                batches, self._waiting = self._waiting, []
+                self._size = 0
+                await self._store(batches)
+            self._idle.set()
+
+    def _put(self, batch: _Batch) -> None:
+        self._waiting.append(batch)
+        self._size += len(batch.drafts)
+        self._idle.clear()
+        self._wake.set()
+
+    async def _store(self, batches: Sequence[_Batch]) -> None:
+        drafts = [draft for batch in batches for draft in batch.drafts]
+        try:
+            events = await self._log.append(drafts) if drafts else ()
+        except StoreError as error:
+            await self._failed(batches, error)
+            return
+        if self.error is not None:
+            log.warning("the store works again")
+            self.error = None
+        changes = self._book.take(events)
+        for before, after in changes:
+            self._on_change(before, after)
+        start = 0
+        for batch in batches:
+            end = start + len(batch.drafts)
+            if batch.done is not None and not batch.done.done():
+                batch.done.set_result(events[start:end])
+            start = end
+
+    async def _failed(self, batches: Sequence[_Batch], error: StoreError) -> None:
+        """Those who wait are refused; what nobody waits for stays in front of the queue and is tried again."""
+        if self.error is None:
+            log.error("the store failed: %s", error)
+        self.error = error
+        kept: list[_Batch] = []
+        for batch in batches:
+            if batch.done is None:
+                kept.append(batch)
+            elif not batch.done.done():
+                batch.done.set_exception(error)
+        self._waiting[:0] = kept
+        self._size += sum(len(batch.drafts) for batch in kept)
+        await asyncio.sleep(RETRY_SECONDS)

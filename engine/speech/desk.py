@@ -1,0 +1,78 @@
+"""The speech engines of one engine: started beside it, and how they are.
+
+Starting them takes seconds; calls and consoles must not wait for that. Until an engine is ready, and when it fails,
+its state says so in the health panel and each call that needs it says so in its ladder.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from engine.speech.ports import Brain, Recogniser, SpeechUnavailable, Voice
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Health:
+    """How one speech engine is."""
+
+    name: str
+    state: Literal["starting", "ready", "failed"] = "starting"
+    error: str = ""
+    hint: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        return {"name": self.name, "state": self.state, "error": self.error, "hint": self.hint}
+
+
+class SpeechDesk:
+    """Recogniser, voice and brain, with their health."""
+
+    def __init__(self, recogniser: Recogniser, voice: Voice, brain: Brain) -> None:
+        self.recogniser = recogniser
+        self.voice = voice
+        self.brain = brain
+        self._health = {
+            "stt": Health(recogniser.name),
+            "tts": Health(voice.name),
+            "brain": Health(brain.name),
+        }
+        self._settled = asyncio.Event()
+
+    def health(self) -> dict[str, Any]:
+        """The `speech` part of the engine's health."""
+        return {role: health.to_json() for role, health in self._health.items()}
+
+    async def start(self) -> None:
+        """Start all three; a failure is kept as health, not raised."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._start("stt", self.recogniser.start))
+                group.create_task(self._start("tts", self.voice.start))
+                group.create_task(self._start("brain", self.brain.start))
+        finally:
+            self._settled.set()
+
+    async def settled(self) -> None:
+        """Return once every engine is ready or has failed."""
+        await self._settled.wait()
+
+    async def close(self) -> None:
+        """Stop all three."""
+        for close in (self.recogniser.close, self.voice.close, self.brain.close):
+            await close()
+
+    async def _start(self, role: str, start: Callable[[], Awaitable[None]]) -> None:
+        health = self._health[role]
+        try:
+            await start()
+        except SpeechUnavailable as error:
+            log.warning("%s %s can not be used: %s", role, health.name, error)
+            health.state, health.error, health.hint = "failed", str(error), error.hint
+        else:
+            health.state = "ready"

@@ -1,0 +1,178 @@
+"""The media socket's door: who may open a stream, and to which call it belongs.
+
+A stranger costs one bounded, silent socket for a few seconds: the upgrade's signature is checked before it exists,
+and only a start frame with the call's one-time token makes a stream of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from aiohttp import WSCloseCode, WSMsgType, web
+
+from engine.book import CallBook
+from engine.calls import Call, Draft
+from engine.carriers.base import Carrier, WebhookRequest
+from engine.clock import epoch_ms
+from engine.config.speech import Streaming
+from engine.live.registry import LiveCalls, StreamTokens
+from engine.media.audio import PHONE
+from engine.media.playout_stats import PlayoutStats
+from engine.media.session import MAX_MESSAGE, MediaSession
+from engine.media.ticker import Ticker
+from engine.media.wire import Connected, MediaWire, Refused, Started
+from engine.web.limits import InFlight, TooMany
+
+log = logging.getLogger(__name__)
+
+MAX_BEFORE_START: Final = 20
+"""Frames a carrier may send before its start frame."""
+
+
+class NotAdmitted(Exception):
+    """The socket is closed with `code`; the reason is for the operator, the carrier only sees the code."""
+
+    def __init__(self, code: int, why: str) -> None:
+        super().__init__(why)
+        self.code = code
+
+
+class MediaDoor:
+    """Admits media sockets and hands them to their calls."""
+
+    def __init__(
+        self,
+        settings: Streaming,
+        carrier: Carrier,
+        socket_url: Callable[[str], str],
+        book: CallBook,
+        calls: LiveCalls,
+        tokens: StreamTokens,
+        ticker: Ticker,
+        post: Callable[..., None],
+    ) -> None:
+        self._settings = settings
+        self._carrier = carrier
+        self._socket_url = socket_url
+        self._book = book
+        self._calls = calls
+        self._tokens = tokens
+        self._ticker = ticker
+        self._post = post
+        self._pending = InFlight(settings.max_pending_connections_per_ip, settings.max_pending_connections)
+        self._sessions: set[MediaSession] = set()
+        self._past = PlayoutStats()
+
+    @property
+    def streams(self) -> int:
+        """Media sockets that carry a call now."""
+        return len(self._sessions)
+
+    def frames(self) -> dict[str, int]:
+        """How punctual our audio was, over all calls since the start."""
+        stats = [self._past, *(session.playout.stats for session in self._sessions)]
+        return PlayoutStats.merged(stats).to_json()
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Answer an upgrade request on the stream path."""
+        if "websocket" not in request.headers.get("Upgrade", "").lower():
+            raise web.HTTPNotFound
+        verdict = self._carrier.verify_upgrade(self._as_signed(request), epoch_ms())
+        if not verdict.ok:
+            log.info("media socket refused: %s", verdict.why)
+            raise web.HTTPUnauthorized(text=f"{verdict.why}\n")
+        if len(self._sessions) + self._pending.total >= self._settings.max_connections:
+            raise web.HTTPServiceUnavailable(text="no room for another media socket\n")
+        socket = web.WebSocketResponse(compress=False, max_msg_size=MAX_MESSAGE)
+        wire = self._carrier.wire()
+        try:
+            with self._pending.one(request.remote or ""):
+                await socket.prepare(request)
+                started, call = await self._admit(request, socket, wire)
+        except TooMany:
+            raise web.HTTPTooManyRequests(text="too many media sockets wait for their start frame\n") from None
+        except NotAdmitted as refusal:
+            log.info("media socket closed with %d: %s", refusal.code, refusal)
+            await socket.close(code=refusal.code, drain=False)
+        else:
+            await self._serve(request, socket, wire, started, call)
+        return socket
+
+    def _as_signed(self, request: web.Request) -> WebhookRequest:
+        return WebhookRequest(
+            method="GET",
+            url=self._socket_url(request.rel_url.raw_path_qs),
+            headers={name.lower(): value for name, value in request.headers.items()},
+            body=b"",
+            peer=request.remote or "",
+        )
+
+    async def _admit(
+        self, request: web.Request, socket: web.WebSocketResponse, wire: MediaWire
+    ) -> tuple[Started, Call]:
+        """Wait for a start frame that proves where the socket belongs. Raises NotAdmitted."""
+        try:
+            async with asyncio.timeout(self._settings.pre_start_timeout_ms / 1000):
+                started = await _wait_for_start(socket, wire)
+        except TimeoutError:
+            raise NotAdmitted(WSCloseCode.POLICY_VIOLATION, "no start frame in time") from None
+        return started, self._owner(started, request)
+
+    def _owner(self, started: Started, request: web.Request) -> Call:
+        call = self._book.by_carrier(started.provider_call_id)
+        if call is None or not call.live:
+            raise NotAdmitted(WSCloseCode.POLICY_VIOLATION, "the start frame names no live call of ours")
+        token = started.parameters.get("token") or request.match_info.get("token", "")
+        if not self._tokens.redeem(call.call_id, token):
+            self._post(
+                Draft(
+                    "call.error",
+                    call.call_id,
+                    {"code": "stream_token", "message": "a media socket had no valid token"},
+                )
+            )
+            raise NotAdmitted(WSCloseCode.POLICY_VIOLATION, "the stream token is not valid")
+        if started.format != PHONE:
+            raise NotAdmitted(WSCloseCode.UNSUPPORTED_DATA, f"{started.format} is not telephone audio")
+        return call
+
+    async def _serve(
+        self,
+        request: web.Request,
+        socket: web.WebSocketResponse,
+        wire: MediaWire,
+        started: Started,
+        call: Call,
+    ) -> None:
+        live = self._calls.get(call.call_id)
+        transport = request.transport
+        if live is None or not isinstance(transport, asyncio.Transport):
+            await socket.close(code=WSCloseCode.GOING_AWAY, drain=False)
+            return
+        session = MediaSession(socket, wire, self._ticker, transport)
+        self._sessions.add(session)
+        try:
+            await live.stream(session, started)
+        finally:
+            self._sessions.discard(session)
+            self._past.add(session.playout.stats)
+
+
+async def _wait_for_start(socket: web.WebSocketResponse, wire: MediaWire) -> Started:
+    for _ in range(MAX_BEFORE_START):
+        message = await socket.receive()
+        if message.type is not WSMsgType.TEXT:
+            raise NotAdmitted(WSCloseCode.POLICY_VIOLATION, "the socket ended or sent a binary frame before start")
+        match wire.receive(message.data):
+            case Started() as started:
+                return started
+            case Connected():
+                continue
+            case Refused(why=why):
+                raise NotAdmitted(WSCloseCode.POLICY_VIOLATION, f"not a frame of this carrier: {why}")
+            case _:
+                continue
+    raise NotAdmitted(WSCloseCode.POLICY_VIOLATION, "no start frame among the first frames")
