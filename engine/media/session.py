@@ -35,7 +35,7 @@ MAX_PER_SECOND: Final = 1000
 SILENT_SECONDS: Final = 30
 """A carrier that sends nothing at all for this long is gone: live streams carry frames in silence too."""
 CLOSE_SECONDS: Final = 2.0
-"""How long a closing handshake may take."""
+"""How long what was sent may take to leave when we close."""
 
 
 class SessionHandler(Protocol):
@@ -121,7 +121,7 @@ class MediaSession:
         finally:
             if self._timer is not None:
                 self._timer.cancel()
-            await self.close()
+            self._hang_up(WSCloseCode.OK, "the call let go of the stream")
         handler.on_stopped(self.why)
         return self.why
 
@@ -131,13 +131,8 @@ class MediaSession:
         return self._why or ""
 
     async def close(self, code: int = WSCloseCode.OK, why: str = "closed by us") -> None:
-        """End the stream from our side. Again: nothing happens."""
-        self._end(why)
-        try:
-            async with asyncio.timeout(CLOSE_SECONDS):
-                await self._socket.close(code=code, drain=False)
-        except TimeoutError:
-            self._transport.abort()
+        """End the stream from our side, without waiting for the carrier. Again: nothing happens."""
+        self._hang_up(code, why)
 
     def _end(self, why: str) -> None:
         if self._why is None:
@@ -149,14 +144,14 @@ class MediaSession:
         self._hang_up(WSCloseCode.INTERNAL_ERROR, f"an internal error: {error}")
 
     def _hang_up(self, code: int, why: str) -> None:
-        """Close without waiting: say why to the carrier if it still reads, and let go of it anyhow."""
-        if self._why is not None:
-            return
+        """Tell the carrier if it still reads, and let go of it anyhow. The call must not wait for a handshake."""
         self._end(why)
-        if not self._transport.is_closing():
-            self._transport.write(b"\x88\x02" + code.to_bytes(2, "big"))
-            self._transport.close()
-        asyncio.get_running_loop().call_later(CLOSE_SECONDS, self._transport.abort)
+        transport = self._transport
+        if transport.is_closing():
+            return
+        transport.write(b"\x88\x02" + code.to_bytes(2, "big"))
+        transport.close()
+        asyncio.get_running_loop().call_later(CLOSE_SECONDS, transport.abort)
 
     # -- in -----------------------------------------------------------------------------------
 
