@@ -1,0 +1,385 @@
+"""The simulated carrier behind the carrier port: real HTTP, signatures and media frames, over loopback.
+
+Wire facts are this project's own: see `engine.simulator`. Nothing of it is imported here; the two know each other
+only by what goes over the wire, as with any carrier.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import contextlib
+import hashlib
+import hmac
+import re
+from collections.abc import Mapping
+from typing import Any, Final, Literal
+
+import aiohttp
+import orjson
+from yarl import URL
+
+from engine.calls import State
+from engine.carriers.base import (
+    Capabilities,
+    CarrierError,
+    CarrierEvent,
+    CarrierEventType,
+    CarrierStatus,
+    Connect,
+    DialOrder,
+    Document,
+    Hangup,
+    Pause,
+    Reject,
+    Say,
+    Verb,
+    Verdict,
+    WebhookReply,
+    WebhookRequest,
+)
+from engine.media.twilio_wire import TwilioWire
+from engine.media.wire import MediaWire
+
+FRESH_S: Final = 300
+"""How far a signature's time may be from ours, either way."""
+KEEP_ALIVE_S: Final = 15.0
+"""The simulator ends when nobody asks anything for a minute; a real carrier stays, so this one is asked."""
+_TIMEOUT: Final = aiohttp.ClientTimeout(total=10, connect=3)
+_TIMESTAMP: Final = re.compile(r"[0-9]{1,12}")
+_REPLY_LIMIT: Final = 1 << 20
+_NUMBER: Final = re.compile(r"\+[0-9]{6,15}")
+
+_TYPES: Final[Mapping[str, CarrierEventType]] = {
+    "call.incoming": "incoming",
+    "call.initiated": "initiated",
+    "call.ringing": "ringing",
+    "call.answered": "answered",
+    "call.dtmf": "dtmf",
+    "call.ended": "ended",
+    "stream.failed": "stream_failed",
+}
+_REASONS: Final[Mapping[str, State]] = {
+    "hangup-person": State.HANGUP_USER,
+    "hangup-api": State.HANGUP_BOT,
+    "hangup-document": State.COMPLETED,
+    "time-limit": State.TIMEOUT,
+    "busy": State.BUSY,
+    "no-answer": State.NO_ANSWER,
+    "rejected": State.HANGUP_BOT,
+}
+_STATUSES: Final[Mapping[str, State]] = {
+    "completed": State.COMPLETED,
+    "busy": State.BUSY,
+    "no-answer": State.NO_ANSWER,
+    "failed": State.FAILED,
+    "canceled": State.HANGUP_BOT,
+}
+_LIVE: Final = frozenset({"queued", "ringing", "in-progress"})
+
+
+class MockCarrier:
+    """One simulated carrier. `base_url` without a trailing slash."""
+
+    name = "mock"
+    capabilities = Capabilities(streaming=True, send_dtmf=True, reopen_stream=True)
+    signature_headers = ("x-sim-signature",)
+
+    def __init__(
+        self, base_url: str, api_key: str, signing_secret: str, timeout: aiohttp.ClientTimeout = _TIMEOUT
+    ) -> None:
+        self._base_url = base_url.rstrip("/")
+        self._api_key = api_key
+        self._secret = signing_secret.encode()
+        self._timeout = timeout
+        self._http: aiohttp.ClientSession | None = None
+        self._keep_alive: asyncio.Task[None] | None = None
+
+    # bytes in, values out
+
+    def verify(self, request: WebhookRequest, now_ms: int) -> Verdict:
+        """HMAC-SHA256 over time, method, URL and body, at most five minutes old. The key must not be empty."""
+        timestamp = request.headers.get("x-sim-timestamp", "")
+        given = request.headers.get("x-sim-signature", "")
+        if not timestamp or not given:
+            return Verdict(False, "no signature: X-Sim-Timestamp and X-Sim-Signature are missing")
+        if not self._secret:
+            return Verdict(False, "no signing secret is configured, so nothing can be verified")
+        if not _TIMESTAMP.fullmatch(timestamp):
+            return Verdict(False, "X-Sim-Timestamp is not a time in seconds")
+        message = f"{timestamp}\n{request.method}\n{request.url}\n".encode() + request.body
+        expected = hmac.new(self._secret, message, hashlib.sha256).digest()
+        if not hmac.compare_digest(_from_base64(given), expected):
+            return Verdict(False, "the signature does not match the request: another secret, URL, method or body")
+        age_s = now_ms / 1000 - int(timestamp)
+        if abs(age_s) > FRESH_S:
+            return Verdict(False, f"the signature is {age_s:.0f} s old; at most {FRESH_S} s are accepted")
+        # Over the decoded signature: base64 has several spellings of the same bytes.
+        replay_key = hashlib.sha256(expected + timestamp.encode() + request.body).hexdigest()
+        return Verdict(True, "ok", replay_key)
+
+    def verify_upgrade(self, request: WebhookRequest, now_ms: int) -> Verdict:
+        """The media socket's upgrade is signed in the same way: GET, the ws:// or wss:// URL, no body."""
+        return self.verify(request, now_ms)
+
+    def parse(self, request: WebhookRequest) -> CarrierEvent:
+        """Read a verified webhook. Raises ValueError."""
+        value = _object(_loads(request.body), "the body")
+        raw_type = _text(value, "type", 64)
+        call = _object(value.get("call"), "call")
+        direction = _text(call, "direction", 16)
+        if direction not in ("inbound", "outbound"):
+            raise ValueError(f"unknown direction {direction!r}")
+        type_ = _TYPES.get(raw_type, "ignored")
+        ended = type_ == "ended"
+        wanted = value.get(
+            "document_wanted", type_ == "incoming" or (type_ == "answered" and direction == "outbound")
+        )
+        return CarrierEvent(
+            type=type_,
+            provider_call_id=_text(call, "id", 128),
+            call_id=_text(call, "client_ref", 128, required=False),
+            direction="inbound" if direction == "inbound" else "outbound",
+            from_number=_text(call, "from", 32),
+            to_number=_text(call, "to", 32),
+            wants_document=wanted is True,
+            digits=_digits(value) if type_ == "dtmf" else "",
+            reason=_reason(_text(call, "status", 32), _text(call, "reason", 64, required=False)) if ended else None,
+            detail=_text(value, "detail", 500, required=False) or _text(call, "reason", 64, required=False),
+            raw_type=raw_type,
+        )
+
+    def render(self, document: Document) -> WebhookReply:
+        """JSON with the verbs; nothing to say is 204."""
+        if not document:
+            return WebhookReply(status=204)
+        body = orjson.dumps({"document": [_verb(verb) for verb in document]})
+        return WebhookReply(200, body, "application/json")
+
+    def wire(self) -> MediaWire:
+        """Media frames are Twilio's."""
+        return TwilioWire()
+
+    # REST
+
+    async def open(self) -> None:
+        self._http = aiohttp.ClientSession(
+            timeout=self._timeout, headers={"Authorization": f"Bearer {self._api_key}"}
+        )
+        self._keep_alive = asyncio.create_task(self._stay_known(), name="mock carrier keep-alive")
+
+    async def close(self) -> None:
+        if self._keep_alive is not None:
+            self._keep_alive.cancel()
+            await asyncio.wait([self._keep_alive])
+            self._keep_alive = None
+        if self._http is not None:
+            await self._http.close()
+            self._http = None
+
+    async def dial(self, order: DialOrder) -> str:
+        """Sent once. When the simulator already knows this call id, its first answer is given again."""
+        body: dict[str, Any] = {
+            "client_ref": order.call_id,
+            "from": order.from_number,
+            "to": order.to_number,
+            "webhook_url": order.webhook_url,
+            "ring_timeout_ms": order.ring_timeout_ms,
+            "time_limit_s": order.max_duration_seconds,
+        }
+        if order.inline:
+            body["document"] = [_verb(verb) for verb in order.inline]
+        if order.dtmf_sequence:
+            body["dtmf_sequence"] = order.dtmf_sequence
+        status, value = await self._request("POST", "/v1/calls", body, uncertain="unknown")
+        if status == 409 and isinstance(value.get("id"), str):
+            return str(value["id"])
+        if status >= 500 and status != 503:
+            raise CarrierError(f"the simulated carrier failed during the dial: HTTP {status}", kind="unknown")
+        self._expect(status, value, "place the call")
+        if not isinstance(value.get("id"), str):
+            raise CarrierError("the dial was accepted without an id", kind="unknown", code=str(status))
+        return str(value["id"])
+
+    async def find(self, call_id: str) -> str | None:
+        status, value = await self._request("GET", "/v1/calls", query={"client_ref": call_id})
+        if status == 404:
+            return None
+        self._expect(status, value, "look for the call")
+        return str(value["id"])
+
+    async def status(self, provider_call_id: str) -> CarrierStatus:
+        status, value = await self._request("GET", f"/v1/calls/{_segment(provider_call_id)}")
+        if status == 404:
+            return CarrierStatus(live=False, reason=None, raw="not found")
+        self._expect(status, value, "ask about the call")
+        raw = str(value.get("status", ""))
+        if raw in _LIVE:
+            return CarrierStatus(live=True, raw=raw, facts=value)
+        return CarrierStatus(live=False, reason=_reason(raw, str(value.get("reason", ""))), raw=raw, facts=value)
+
+    async def hang_up(self, provider_call_id: str) -> None:
+        status, value = await self._request("POST", f"/v1/calls/{_segment(provider_call_id)}/hangup", {})
+        if status != 404:
+            self._expect(status, value, "hang up")
+
+    async def answer(self, provider_call_id: str, document: Document) -> None:
+        raise CarrierError("the simulated carrier answers by the reply to its webhook", code="not_supported")
+
+    async def send_dtmf(self, provider_call_id: str, digits: str) -> None:
+        path = f"/v1/calls/{_segment(provider_call_id)}/dtmf"
+        status, value = await self._request("POST", path, {"digits": digits}, uncertain="unknown")
+        self._expect(status, value, "play the keys")
+
+    async def transfer(self, provider_call_id: str, to_number: str) -> None:
+        raise CarrierError("the simulated carrier can not transfer calls", code="not_supported")
+
+    async def reopen_stream(self, provider_call_id: str, connect: Connect) -> None:
+        path = f"/v1/calls/{_segment(provider_call_id)}/stream"
+        body = {"url": connect.url, "token": connect.token}
+        status, value = await self._request("POST", path, body, uncertain="unknown")
+        self._expect(status, value, "open the stream again")
+
+    async def register_number(self, number: str, webhook_url: str) -> None:
+        """Where calls to `number` are announced from now on."""
+        if not _NUMBER.fullmatch(number):
+            raise CarrierError(f"{number!r} is not a number in E.164 form", code="invalid_number")
+        status, value = await self._request("PUT", f"/v1/numbers/{number}", {"webhook_url": webhook_url})
+        self._expect(status, value, "register the number")
+
+    # the simulation, for the demo and for tests
+
+    async def set_pace(self, every_seconds: float, max_live: int) -> None:
+        """Have somebody call in every so often (0: nobody)."""
+        body = {"every_seconds": every_seconds, "max_live": max_live}
+        status, value = await self._request("POST", "/sim/pace", body)
+        self._expect(status, value, "set the pace")
+
+    async def ring_in(self, to_number: str, person: str = "", from_number: str = "") -> str:
+        """Have somebody call now; returns the carrier's call id."""
+        body = {"to": to_number, "person": person or None, "from": from_number or None}
+        status, value = await self._request("POST", "/sim/inbound", body)
+        self._expect(status, value, "have somebody call")
+        return str(value["id"])
+
+    async def report(self, last: int = 1000) -> Mapping[str, Any]:
+        """What the people said and heard."""
+        status, value = await self._request("GET", "/sim/report", query={"last": str(last)})
+        self._expect(status, value, "get the report")
+        return value
+
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        query: Mapping[str, str] | None = None,
+        uncertain: Literal["retry", "unknown"] = "retry",
+    ) -> tuple[int, dict[str, Any]]:
+        """One request, never repeated. `uncertain` is the error's kind when the request may have arrived."""
+        if self._http is None:
+            raise CarrierError("the carrier is not open", kind="retry", code="not_open")
+        url = URL(self._base_url + path, encoded=True).with_query(query or {})
+        data = None if body is None else orjson.dumps(body)
+        headers = {"Content-Type": "application/json"} if data is not None else {}
+        try:
+            async with self._http.request(method, url, data=data, headers=headers, allow_redirects=False) as reply:
+                return reply.status, _reply_object(await reply.content.read(_REPLY_LIMIT))
+        except aiohttp.ClientConnectorError as error:
+            raise CarrierError(f"the simulated carrier can not be reached: {error}", kind="retry") from error
+        except aiohttp.ConnectionTimeoutError as error:
+            raise CarrierError(f"no connection to the simulated carrier: {error}", kind="retry") from error
+        except TimeoutError as error:
+            raise CarrierError("the simulated carrier did not answer in time", kind=uncertain) from error
+        except (aiohttp.ClientError, OSError) as error:
+            why = f"the connection to the simulated carrier broke: {type(error).__name__}: {error}"
+            raise CarrierError(why, kind=uncertain) from error
+
+    def _expect(self, status: int, value: Mapping[str, Any], what: str) -> None:
+        """Raise the CarrierError that belongs to a reply other than success."""
+        if 200 <= status < 300:
+            return
+        why = value.get("message") or f"HTTP {status}"
+        kind: Literal["refused", "gone", "retry"] = "refused"
+        if status == 404:
+            kind = "gone"
+        elif status == 429 or status >= 500:
+            kind = "retry"
+        raise CarrierError(
+            f"the simulated carrier would not {what}: {why}", kind=kind, code=str(value.get("code", status))
+        )
+
+    async def _stay_known(self) -> None:
+        while True:
+            with contextlib.suppress(CarrierError):  # calls find out for themselves when the simulator is gone
+                await self._request("GET", "/v1/ping")
+            await asyncio.sleep(KEEP_ALIVE_S)
+
+
+def _from_base64(text: str) -> bytes:
+    try:
+        return base64.b64decode(text.encode(), validate=True)
+    except (binascii.Error, ValueError):
+        return b""
+
+
+def _loads(body: bytes) -> object:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise ValueError(f"the body is not JSON: {error}") from error
+
+
+def _object(value: object, what: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"{what} is not a JSON object")
+    return value
+
+
+def _reply_object(body: bytes) -> dict[str, Any]:
+    """A REST reply; one that is not a JSON object counts as empty, its status still says what happened."""
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _text(value: Mapping[str, Any], key: str, limit: int, required: bool = True) -> str:
+    text = value.get(key, "")
+    if not isinstance(text, str) or len(text) > limit or (required and not text):
+        raise ValueError(f"{key} is not a text of 1 to {limit} characters")
+    return text
+
+
+def _digits(value: Mapping[str, Any]) -> str:
+    digits = _text(value, "digits", 64)
+    if re.fullmatch(r"[0-9A-D*#]+", digits) is None:
+        raise ValueError("digits are not keys of a telephone")
+    return digits
+
+
+def _reason(status: str, reason: str) -> State:
+    return _REASONS.get(reason) or _STATUSES.get(status, State.FAILED)
+
+
+def _segment(provider_call_id: str) -> str:
+    """An id as one path segment."""
+    if re.fullmatch(r"[A-Za-z0-9_-]{1,128}", provider_call_id) is None:
+        raise CarrierError(f"{provider_call_id[:40]!r} is not an id of the simulated carrier", kind="gone")
+    return provider_call_id
+
+
+def _verb(verb: Verb) -> dict[str, Any]:
+    match verb:
+        case Say(text):
+            return {"verb": "say", "text": text}
+        case Connect(url, token):
+            return {"verb": "connect", "url": url, "token": token}
+        case Pause(seconds):
+            return {"verb": "pause", "seconds": seconds}
+        case Reject(reason):
+            return {"verb": "reject", "reason": reason}
+        case Hangup():
+            return {"verb": "hangup"}
