@@ -1,9 +1,9 @@
 """Word error rate: how far a recogniser's text is from what was really said.
 
-A recogniser writes "It's 3:30, Dr. Smith." where the script says "it is three thirty doctor smith". Both are the same
-speech, so both sides are brought to one spelling before they are compared: lower case without punctuation,
-contractions written out, and every number as its single digits ("twenty four", "24" and "2 4" are all `2 4`; an ordinal
-ends in "th"). Pure and deterministic.
+A recogniser writes "It's 3:30, Dr. Smith." where the script says "it is three thirty doctor smith". Both are the
+same speech, so both sides are brought to one spelling before they are compared: lower case without punctuation,
+contractions written out, and every number as its single digits ("twenty four", "24" and "2 4" are all `2 4`; an
+ordinal ends in "th"). Pure and deterministic.
 """
 
 from __future__ import annotations
@@ -13,17 +13,15 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-_UNITS: Final = {
-    word: value
-    for value, word in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
-        "seventeen eighteen nineteen".split()
-    )
-}
-_TENS: Final = {
-    word: 10 * value
-    for value, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), start=2)
-}
+# fmt: off
+_UNITS: Final = {word: value for value, word in enumerate((
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
+    "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
+))}
+_TENS: Final = {word: 10 * value for value, word in enumerate((
+    "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety",
+), start=2)}
+# fmt: on
 _SCALES: Final = {"hundred": 100, "thousand": 1_000, "million": 1_000_000}
 _ORDINALS: Final = {
     "first": "one",
@@ -57,7 +55,7 @@ _SPELLINGS: Final = {
     "wanna": "want to",
     "won't": "will not",
 }
-_IS_AFTER: Final = frozenset("he here how it she that there this what when where who".split())
+_IS_AFTER: Final = {"he", "here", "how", "it", "she", "that", "there", "this", "what", "when", "where", "who"}
 """Words after which 's means "is"; after any other word it is taken as a possessive."""
 _ENDINGS: Final = {"n't": " not", "'m": " am", "'re": " are", "'ve": " have", "'ll": " will", "'d": " would"}
 _SYMBOLS: Final = {"%": " percent ", "&": " and ", "+": " plus ", "@": " at ", "#": " pound "}

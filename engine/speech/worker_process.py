@@ -25,6 +25,8 @@ _END_SECONDS: Final = 2.0
 _WRITE_BUFFER: Final = 64 * 1024
 _PASSED_ON: Final = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "TMPDIR")
 """The environment of the engine holds keys of carriers; a speech library needs none of them."""
+_ONE_THREAD: Final = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MOONSHINE_ORT_SINGLE_THREAD": "1"}
+"""More threads spin while they wait: two need twice the processor time and gain little (measured, see stt.local)."""
 
 
 class WorkerFailed(Exception):
@@ -49,14 +51,18 @@ class RestartBudget:
 
 
 class WorkerProcess:
-    """One run of a worker module. `on_frame` gets what it says; `on_death` is told once why it ended, unless closed."""
+    """One run of a worker module. `on_frame` gets what it says; `on_death` is told once why it ended.
+
+    After `close`, `on_death` is not called.
+    """
 
     def __init__(self, module: str, on_frame: Callable[[Frame], None], on_death: Callable[[str], None]) -> None:
         self._module = module
         self._on_frame, self._on_death = on_frame, on_death
         self._process: asyncio.subprocess.Process | None = None
         self._writer: asyncio.StreamWriter | None = None
-        self._tasks: list[asyncio.Task[None]] = []
+        self._stderr: asyncio.Task[None] | None = None
+        self._frames: asyncio.Task[None] | None = None
         self._last_words: deque[str] = deque(maxlen=5)
         self._why = ""
         self._closing = False
@@ -86,17 +92,17 @@ class WorkerProcess:
         ours.setblocking(False)
         reader, self._writer = await asyncio.open_connection(sock=ours)
         self._writer.transport.set_write_buffer_limits(high=_WRITE_BUFFER)
-        stderr = asyncio.create_task(self._read_stderr(self._process), name=f"{self._module} stderr")
+        self._stderr = asyncio.create_task(self._read_stderr(self._process), name=f"{self._module} stderr")
         try:
             async with asyncio.timeout(LOAD_SECONDS):
                 await self._await_ready(reader)
-        except (WorkerFailed, TimeoutError, asyncio.CancelledError) as error:
-            stderr.cancel()
+        except TimeoutError as error:
             await self._end()
-            if isinstance(error, TimeoutError):
-                raise WorkerFailed(f"it was not ready after {LOAD_SECONDS:.0f} s") from error
+            raise WorkerFailed(f"it was not ready after {LOAD_SECONDS:.0f} s") from error
+        except (WorkerFailed, asyncio.CancelledError):
+            await self._end()
             raise
-        self._tasks = [stderr, asyncio.create_task(self._read_frames(reader), name=f"{self._module} frames")]
+        self._frames = asyncio.create_task(self._read_frames(reader), name=f"{self._module} frames")
 
     def send(self, frame: Frame) -> None:
         """Queue a frame; does nothing when the worker is gone (`on_death` says so). Mind `drain` for audio."""
@@ -118,9 +124,8 @@ class WorkerProcess:
         """End the worker and wait for it. `on_death` is not called any more."""
         self._closing = True
         await self._end()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._frames is not None:
+            await self._frames  # ends with the socket
 
     async def _await_ready(self, reader: asyncio.StreamReader) -> None:
         frame = await self._next(reader)
@@ -167,7 +172,7 @@ class WorkerProcess:
         return self._why or how + last
 
     async def _end(self) -> None:
-        """Close the socket, which ends a healthy worker, and kill one that stays."""
+        """Close the socket, which ends a healthy worker, kill one that stays, and hear its last words."""
         if self._writer is not None:
             self._writer.close()
         if self._process is None:
@@ -178,6 +183,9 @@ class WorkerProcess:
         except TimeoutError:
             self._signal(signal.SIGKILL)
             await self._process.wait()
+        if self._stderr is not None:
+            await asyncio.wait({self._stderr}, timeout=_END_SECONDS)
+            self._stderr.cancel()
 
     def _signal(self, number: signal.Signals) -> None:
         if self._process is not None and self._process.returncode is None:
@@ -190,5 +198,4 @@ def _environment(ours: Mapping[str, str]) -> dict[str, str]:
     root = str(Path(engine.__file__).parent.parent)
     path = os.pathsep.join(part for part in (root, ours.get("PYTHONPATH", "")) if part)
     kept = {name: ours[name] for name in _PASSED_ON if name in ours}
-    return {**kept, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1",
-            "MOONSHINE_ORT_SINGLE_THREAD": "1"}  # fmt: skip
+    return {**kept, **_ONE_THREAD, "PYTHONPATH": path}

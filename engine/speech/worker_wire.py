@@ -1,8 +1,8 @@
 """What the engine and its speech workers say to each other over a private socket.
 
-A frame is a 9-byte header (length of the payload, kind, and the id of the request or stream it belongs to; network byte
-order) and the payload. Both ends are ours and of the same version, so there is no negotiation; a length beyond the
-bound means that the stream is broken and ends it.
+A frame is a 9-byte header (length of the payload, kind, and the id of the request or stream it belongs to; network
+byte order) and the payload. Both ends are ours and of the same version, so there is no negotiation; a length beyond
+the bound means that the stream is broken and ends it.
 """
 
 from __future__ import annotations

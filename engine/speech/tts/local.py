@@ -1,8 +1,8 @@
 """Offline speech synthesis: SVOX pico (`ttspico`) in a process of its own, many lines at a time.
 
-A line is synthesized in pieces, the next one while the present one is being taken, so a line that is cut costs nothing
-more and a caller of `speak` who is slow holds at most two pieces. Pieces that were spoken lately are kept: greetings
-and holding lines come at no cost.
+A line is synthesized in pieces, the next one while the present one is being taken, so a line that is cut costs
+nothing more and a caller of `speak` who is slow holds at most two pieces. Pieces that were spoken lately are kept:
+greetings and holding lines come at no cost.
 """
 
 from __future__ import annotations
