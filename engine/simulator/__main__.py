@@ -104,7 +104,7 @@ async def _serve(setup: Setup, state_dir: Path | None, announce_keys: bool) -> N
             base_url = f"http://127.0.0.1:{runner.addresses[0][1]}"
             _announce(setup, base_url, state_dir, announce_keys)
             gc.freeze()
-            await _until_unneeded(app, exchange, setup.linger_s, stop)
+            await _until_unneeded(app, exchange, state_dir, stop)
         finally:
             await runner.cleanup()
             if state_dir is not None:
@@ -131,13 +131,24 @@ def _forget(state_dir: Path, base_url: str) -> None:
             path.unlink()
 
 
-async def _until_unneeded(app: web.Application, exchange: Exchange, linger_s: float, stop: asyncio.Event) -> None:
-    """Return on a signal, or when nobody has asked anything and no media socket was open for `linger_s`."""
+def _is_gone(state_dir: Path | None) -> bool:
+    return state_dir is not None and not state_dir.is_dir()
+
+
+async def _until_unneeded(
+    app: web.Application, exchange: Exchange, state_dir: Path | None, stop: asyncio.Event
+) -> None:
+    """Return on a signal, when the state directory is gone, or when nobody needed us for `linger_s`: no request came
+    and no media socket was open."""
+    linger_s = exchange.setup.linger_s
     loop = asyncio.get_running_loop()
     last_stream = loop.time()
     while not stop.is_set():
         if exchange.streams_up():
             last_stream = loop.time()
+        if _is_gone(state_dir):
+            log.info("the state directory is gone: the simulated carrier ends")
+            return
         idle = min(idle_for(app), loop.time() - last_stream)
         if idle >= linger_s:
             log.info("nobody has asked anything for %.0f s: the simulated carrier ends", linger_s)

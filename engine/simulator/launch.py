@@ -10,6 +10,7 @@ import asyncio
 import json
 import os
 import secrets
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -78,29 +79,38 @@ async def start_simulator(state_dir: Path, setup: Mapping[str, Any]) -> Simulato
     Keys travel over the child's standard input, never over its command line.
     """
     log_path = state_dir / LOG_FILE
-    with log_path.open("ab") as log:
-        child = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", "engine.simulator", "--setup", "-", "--state-dir", str(state_dir)),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=log,
-            start_new_session=True,
-            env=_child_environment(),
-        )
+    child = await asyncio.to_thread(_spawn, state_dir, log_path)
     try:
         async with asyncio.timeout(START_S):
-            assert child.stdin is not None and child.stdout is not None
-            child.stdin.write(json.dumps(dict(setup)).encode())
-            await child.stdin.drain()
-            child.stdin.close()
-            ready = json.loads(await child.stdout.readline())
+            ready = json.loads(await asyncio.to_thread(_hand_over, child, json.dumps(dict(setup)).encode()))
     except TimeoutError as error:
         child.kill()
         raise SimulatorFailed(f"the simulator did not start within {START_S:.0f} s; see {log_path}") from error
     except (OSError, ValueError) as error:
         raise SimulatorFailed(f"the simulator ended while it started; see {log_path}") from error
     return SimulatorAddress(ready["base_url"], str(setup["api_key"]), str(setup["signing_secret"]))
+
+
+def _spawn(state_dir: Path, log_path: Path) -> subprocess.Popen[bytes]:
+    """Not an asyncio subprocess: a loop that closes kills its own, and the simulator has to outlive us."""
+    with log_path.open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "engine.simulator", "--setup", "-", "--state-dir", str(state_dir)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            start_new_session=True,
+            env=_child_environment(),
+        )
+
+
+def _hand_over(child: subprocess.Popen[bytes], setup: bytes) -> bytes:
+    """Give the child its settings; its first line, empty when it ended instead."""
+    assert child.stdin is not None and child.stdout is not None
+    with child.stdin as stdin:
+        stdin.write(setup)
+    with child.stdout as stdout:
+        return stdout.readline()
 
 
 def _child_environment() -> dict[str, str]:
