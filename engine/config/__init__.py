@@ -8,9 +8,18 @@ Vendors read secrets with `reveal`; nothing else does.
 
 from __future__ import annotations
 
-from engine.config.base import Section, is_loopback, reveal
+from engine.config.base import Section, is_loopback, is_phone_number, reveal
 from engine.config.carriers import Mock, MockCaller, Outbound, Plivo, Telnyx, Twilio
-from engine.config.load import Loaded, default_state_dir, find_config, load_config, parse_config
+from engine.config.load import (
+    CONFIG_ENV,
+    DEFAULT,
+    STATE_ENV,
+    Loaded,
+    default_state_dir,
+    find_config,
+    load_config,
+    parse_config,
+)
 from engine.config.network import Control, Serve, Tailscale, Tunnel, WebhookSecurity
 from engine.config.problems import ConfigError, Problem
 from engine.config.rules import Finding, has_public_address, ignored, missing
@@ -19,6 +28,9 @@ from engine.config.show import effective, example, json_schema
 from engine.config.speech import Messages, Response, Streaming, Tts
 
 __all__ = [
+    "CONFIG_ENV",
+    "DEFAULT",
+    "STATE_ENV",
     "Config",
     "ConfigError",
     "ConsoleSettings",
@@ -50,6 +62,7 @@ __all__ = [
     "has_public_address",
     "ignored",
     "is_loopback",
+    "is_phone_number",
     "json_schema",
     "load_config",
     "missing",

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, WithJsonSchema
 
-E164_PATTERN = r"^\+[1-9]\d{1,14}$"
+E164_PATTERN = r"^\+[1-9][0-9]{1,14}$"
 _E164 = re.compile(E164_PATTERN)
 _LOOPBACK_NAMES = frozenset({"localhost", "::1", "[::1]"})
 
@@ -28,8 +28,13 @@ class Section(BaseModel):
     """Keys that are refused with advice -> the advice."""
 
 
+def is_phone_number(number: str) -> bool:
+    """Whether a text is a number in E.164 form."""
+    return _E164.fullmatch(number) is not None
+
+
 def _check_e164(number: str) -> str:
-    if not _E164.fullmatch(number):
+    if not is_phone_number(number):
         raise ValueError(
             "not a phone number in E.164 form: a plus sign, the country code and the number, digits only"
         )
@@ -63,7 +68,7 @@ def _check_ip(address: str) -> str:
 
 def is_loopback(host: str) -> bool:
     """Whether a bind address can be reached from this machine only."""
-    return host in _LOOPBACK_NAMES or re.fullmatch(r"127(\.\d{1,3}){3}", host) is not None
+    return host in _LOOPBACK_NAMES or re.fullmatch(r"127(\.[0-9]{1,3}){3}", host) is not None
 
 
 def reveal(secret: SecretStr | None) -> str:

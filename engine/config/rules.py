@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from urllib.parse import urlsplit
 
 from engine.config.base import is_loopback, reveal
 from engine.config.schema import Config
@@ -200,8 +199,3 @@ def _why_tunnel_ignored(config: Config, name: str) -> str:
     if config.public_url:
         return "public_url is set and comes first"
     return "" if config.tunnel.provider == wanted else f"tunnel.provider is {config.tunnel.provider}"
-
-
-def public_path(config: Config) -> str:
-    """Path of `public_url`, empty when it is not set."""
-    return urlsplit(config.public_url).path if config.public_url else ""

@@ -1,0 +1,1 @@
+"""What the verbs of `voicecall` do: parse nothing, call the engine, print. One module per kind of verb."""

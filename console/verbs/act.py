@@ -1,0 +1,62 @@
+"""call, continue, speak, dtmf and end: one request to the running engine each."""
+
+from __future__ import annotations
+
+import asyncio
+from argparse import Namespace
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+from console.text import clean
+from console.verbs.door import running_engine
+from console.verbs.runner import DONE, Session
+from engine.client import EngineClient
+
+_Result = tuple[dict[str, Any], str]
+_SUCCESS: Final = {"success": True}
+
+
+def run(session: Session) -> int:
+    result, text = asyncio.run(_act(session))
+    session.out.result(result, [text])
+    return DONE
+
+
+async def _act(session: Session) -> _Result:
+    state_dir = session.state_dir(session.load())
+    async with running_engine(state_dir) as client:
+        return await _ACTS[session.args.verb](client, session.args)
+
+
+async def _call(client: EngineClient, args: Namespace) -> _Result:
+    call_id = await client.call(args.to, args.message, args.mode, args.dtmf_sequence or "")
+    return {"callId": call_id}, f"dialling: call {call_id}"
+
+
+async def _continue(client: EngineClient, args: Namespace) -> _Result:
+    transcript = await client.continue_call(args.call_id, args.message)
+    return {**_SUCCESS, "transcript": transcript}, clean(transcript) or "(the caller said nothing)"
+
+
+async def _speak(client: EngineClient, args: Namespace) -> _Result:
+    await client.speak(args.call_id, args.message)
+    return _SUCCESS, "heard"
+
+
+async def _dtmf(client: EngineClient, args: Namespace) -> _Result:
+    await client.dtmf(args.call_id, args.digits)
+    return _SUCCESS, "sent"
+
+
+async def _end(client: EngineClient, args: Namespace) -> _Result:
+    await client.end(args.call_id)
+    return _SUCCESS, "ended"
+
+
+_ACTS: Final[Mapping[str, Callable[[EngineClient, Namespace], Awaitable[_Result]]]] = {
+    "call": _call,
+    "continue": _continue,
+    "speak": _speak,
+    "dtmf": _dtmf,
+    "end": _end,
+}

@@ -1,0 +1,40 @@
+"""The console itself, demo, serve and attach: what holds the terminal, or the machine, for long."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from console.run import run_attach, run_console, run_demo, run_serve
+from console.verbs.runner import Session
+from engine.config import STATE_ENV, parse_config
+
+
+def run(session: Session) -> int:
+    args = session.args
+    if args.verb == "demo":
+        return _demo(session)
+    loaded = session.load()
+    state_dir = session.state_dir(loaded)
+    if args.verb == "serve":
+        return run_serve(loaded, state_dir)
+    if args.verb == "attach":
+        return run_attach(args.target, args.token_file, loaded, state_dir)
+    return run_console(loaded, state_dir)
+
+
+def _demo(session: Session) -> int:
+    """The demo needs nothing and disturbs nothing: files and folders count only when they are named."""
+    args = session.args
+    loaded = session.load() if args.config is not None else parse_config(b"", None, {})
+    state_dir = session.state_dir(loaded)
+    if args.state_dir is None and not session.env.get(STATE_ENV) and loaded.config.store is None:
+        state_dir = state_dir / "demo"
+    return run_demo(
+        loaded,
+        Path(state_dir),
+        calls=args.calls,
+        seed=args.seed,
+        seconds=args.seconds,
+        headless=args.headless,
+        json=session.out.json,
+    )

@@ -1,0 +1,91 @@
+"""status: one call, or the calls there are; from the running engine, else from the stored log."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from console.text import clean, clock_text
+from console.verbs.door import running_engine
+from console.verbs.runner import DONE, Session
+from engine.client import NoEngine
+from engine.history import open_history
+
+Record = Mapping[str, Any]
+
+
+def run(session: Session) -> int:
+    state_dir = session.state_dir(session.load())
+    call_id: str | None = session.args.call_id
+    try:
+        found = asyncio.run(_ask_engine(state_dir, call_id))
+    except NoEngine:
+        found = _read_log(state_dir, call_id)
+        session.out.note("no engine runs on this state folder: this is the stored log")
+    if call_id is None:
+        session.out.result({"calls": found}, call_lines(found))
+    elif found:
+        session.out.result(found[0], record_lines(found[0]))
+    else:
+        session.out.result({"found": False}, [f"there is no call {clean(call_id)}"])
+    return DONE
+
+
+async def _ask_engine(state_dir: Path, call_id: str | None) -> Sequence[Record]:
+    async with running_engine(state_dir) as client:
+        if call_id is None:
+            return await client.live()
+        found = await client.status(call_id)
+        return [] if found is None else [found]
+
+
+def _read_log(state_dir: Path, call_id: str | None) -> Sequence[Record]:
+    with open_history(state_dir) as history:
+        if call_id is None:
+            return [call.to_json() for call in history.calls()]
+        found = history.call(call_id)
+        return [] if found is None else [found.to_json()]
+
+
+def call_lines(calls: Sequence[Record]) -> Iterator[str]:
+    """A table of calls for people."""
+    if not calls:
+        yield "no calls"
+        return
+    yield f"{'CALL':<36}  {'STATE':<12} {'DIRECTION':<9} {'PEER':<16} {'STARTED':<19} {'LASTED':>7}"
+    for call in calls:
+        peer = call["from"] if call["direction"] == "inbound" else call["to"]
+        yield (
+            f"{clean(call['callId']):<36}  {call['state']:<12} {call['direction']:<9} {clean(peer):<16} "
+            f"{_moment(call['startedAt'])} {_lasted(call):>7}"
+        )
+
+
+def record_lines(call: Record) -> Iterator[str]:
+    """One call for people: the facts, then what was said."""
+    yield f"call       {clean(call['callId'])}"
+    yield f"state      {call['state']}" + (f" (by {clean(call['endedBy'])})" if call.get("endedBy") else "")
+    route = f"{clean(call['from']) or '?'} to {clean(call['to']) or '?'}"
+    yield f"route      {call['direction']}, {route}, {call['mode']}"
+    yield f"carrier    {clean(call['provider'])} {clean(call['providerCallId'] or '')}".rstrip()
+    yield f"started    {_moment(call['startedAt'])}, lasted {_lasted(call) or '-'}"
+    if call.get("dtmf"):
+        yield f"keys       {clean(call['dtmf'])}"
+    if call.get("error"):
+        yield f"error      {clean(str(call['error'].get('message', call['error'])))}"
+    for line in call["transcript"]:
+        cut = " (cut)" if line.get("cut") else ""
+        yield f"  {_moment(line['at'])[11:]} {line['speaker']:<9} {clean(line['text'])}{cut}"
+
+
+def _moment(at: int) -> str:
+    return datetime.fromtimestamp(at / 1000).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _lasted(call: Record) -> str:
+    if call["answeredAt"] is None or call["endedAt"] is None:
+        return ""
+    return clock_text((call["endedAt"] - call["answeredAt"]) / 1000)

@@ -1,0 +1,244 @@
+"""What `voicecall setup` looks at: is everything there that the configured engine needs?
+
+All checks are static: nothing is dialled, no account is asked, no port is left open, no file is made. A check that
+fails names the way out; one that is merely good to know is `ok` and says so.
+"""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from engine.config import DEFAULT, Config, Loaded, has_public_address, ignored, is_loopback, missing
+from engine.speech.local_extra import (
+    RECOGNISER_PACKAGES,
+    VOICE_PACKAGES,
+    require_moonshine_platform,
+    require_packages,
+)
+from engine.speech.ports import SpeechUnavailable
+from engine.store import DATABASE_NAME, LOCK_NAME, StoreError, open_readonly, read_holder
+from engine.web.ports import who_listens
+
+AUDIO_SECONDS: Final = 10.0
+_AUDIO_PROBE: Final = """
+import sounddevice
+kinds = ("input", "output")
+print(", ".join(f"{kind}: {sounddevice.query_devices(kind=kind)['name']}" for kind in kinds))
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One finding. `fix` is what to do, empty when there is nothing to do."""
+
+    id: str
+    ok: bool
+    message: str
+    fix: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        return {"id": self.id, "ok": self.ok, "message": self.message, "fix": self.fix}
+
+
+def run_checks(loaded: Loaded, state_dir: Path) -> Iterator[Check]:
+    """All checks, in the order in which an engine would need what they look at."""
+    config = loaded.config
+    yield Check(
+        "config", True, f"{loaded.path} is valid" if loaded.path else "no file: simulated carrier, all defaults"
+    )
+    yield _credentials(config)
+    yield _recogniser(config)
+    yield _voice(config)
+    yield _brain(config)
+    yield _audio_device()
+    yield _public_address(config)
+    yield _signatures(config)
+    yield _port("port", config.serve.bind, config.serve.port, "serve.port", state_dir)
+    if config.control.port is not None:
+        yield _port("control-port", config.control.bind, config.control.port, "control.port", state_dir)
+    yield _state_folder(state_dir)
+    yield _inbound(config)
+    yield _ignored_settings(loaded)
+
+
+def _credentials(config: Config) -> Check:
+    needs = list(missing(config))
+    if not needs:
+        what = "the simulated carrier needs none" if config.provider == "mock" else f"{config.provider}: complete"
+        return Check("credentials", True, what)
+    return Check(
+        "credentials",
+        False,
+        "; ".join(f"{need.key} {need.message}" for need in needs),
+        "; ".join(need.hint for need in needs if need.hint),
+    )
+
+
+def _recogniser(config: Config) -> Check:
+    if not config.streaming.enabled:
+        return Check("recognition", True, "streaming is off: the carrier's own recognition")
+    if config.streaming.provider != "local":
+        return Check("recognition", True, f"{config.streaming.provider}, over the network")
+    try:
+        require_packages("offline recognition", RECOGNISER_PACKAGES)
+        require_moonshine_platform()
+    except SpeechUnavailable as error:
+        return Check("recognition", False, str(error), error.hint)
+    return Check("recognition", True, "offline recognition is installed")
+
+
+def _voice(config: Config) -> Check:
+    if config.tts.provider != "local":
+        return Check("voice", True, f"{config.tts.provider}, over the network")
+    try:
+        require_packages("the offline voice", VOICE_PACKAGES)
+    except SpeechUnavailable as error:
+        return Check("voice", False, str(error), error.hint)
+    return Check("voice", True, "the offline voice is installed")
+
+
+def _brain(config: Config) -> Check:
+    response = config.response
+    if response.provider == "script" and response.script is not None and not response.script.is_file():
+        return Check("brain", False, f"there is no script {response.script}", "correct response.script")
+    model = f", model {config.response_model}" if response.provider == "openai" else ""
+    return Check("brain", True, f"{response.provider}{model}")
+
+
+def _audio_device() -> Check:
+    """In a process of its own: PortAudio and ALSA write to the terminal and may hang on broken devices."""
+    without = "calls work without one; listening in and the microphone do not"
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", _AUDIO_PROBE], capture_output=True, text=True, timeout=AUDIO_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return Check("audio-device", True, f"the audio system does not answer; {without}")
+    if done.returncode == 0:
+        return Check("audio-device", True, done.stdout.strip())
+    if "PortAudio library not found" in done.stderr:
+        return Check("audio-device", True, f"PortAudio is not installed; {without}", "install libportaudio2")
+    return Check("audio-device", True, f"no audio device; {without}")
+
+
+def _public_address(config: Config) -> Check:
+    if config.provider == "mock":
+        return Check("public-url", True, "the simulated carrier reaches us on this machine")
+    if not has_public_address(config):
+        return Check(
+            "public-url",
+            False,
+            f"{config.provider} can not reach this machine: no public address is configured",
+            "set public_url, or tunnel.provider (ngrok, tailscale-funnel, command)",
+        )
+    if config.public_url is None:
+        tailscale = f"tailscale {config.tailscale.mode}"
+        return Check("public-url", True, config.tunnel.provider if config.tunnel.provider != "none" else tailscale)
+    host = urlsplit(config.public_url).hostname or ""
+    if _is_private(host):
+        return Check(
+            "public-url", False, f"{host} can not be reached from the internet", "set public_url to a public address"
+        )
+    path = urlsplit(config.public_url).path
+    if path != config.serve.path:
+        rewritten = f"its path {path or '/'} is not serve.path {config.serve.path}: a proxy must rewrite it"
+        return Check("public-url", True, f"{config.public_url}; {rewritten}")
+    return Check("public-url", True, config.public_url)
+
+
+def _is_private(host: str) -> bool:
+    try:
+        return not ipaddress.ip_address(host).is_global
+    except ValueError:
+        return is_loopback(host) or host.endswith((".local", ".localhost", ".internal")) or "." not in host
+
+
+def _signatures(config: Config) -> Check:
+    if config.skip_signature_verification:
+        return Check(
+            "signatures",
+            True,
+            "webhooks are NOT verified: anybody on this machine can fake calls",
+            "remove skip_signature_verification",
+        )
+    return Check("signatures", True, "webhooks are verified")
+
+
+def _port(check: str, bind: str, port: int, key: str, state_dir: Path) -> Check:
+    if port == 0:
+        return Check(check, True, f"{key} is 0: any free port")
+    problem = _bind_problem(bind, port)
+    if problem is None:
+        return Check(check, True, f"{bind}:{port} is free")
+    if problem.errno != errno.EADDRINUSE:
+        reason = problem.strerror or str(problem)
+        return Check(check, False, f"{bind}:{port} can not be used: {reason}", f"correct {key} or its bind")
+    holder = _engine(state_dir)
+    who = who_listens(port) or "another program"
+    if holder is not None and who.endswith(f"process {holder}"):
+        return Check(check, True, f"{bind}:{port} is held by the engine that runs here, process {holder}")
+    return Check(check, False, f"{bind}:{port} is taken by {who}", f"stop it, or choose another {key}")
+
+
+def _bind_problem(bind: str, port: int) -> OSError | None:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(bind, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            # As servers do: a port in TIME_WAIT is free, one that is listened on is not.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        return error
+    return None
+
+
+def _engine(state_dir: Path) -> int | None:
+    try:
+        holder = read_holder(state_dir / LOCK_NAME)
+    except StoreError:
+        return None
+    return holder.pid if holder is not None else None
+
+
+def _state_folder(state_dir: Path) -> Check:
+    fix = "make it writable for this user, or choose another folder with --state-dir"
+    existing = next(folder for folder in (state_dir, *state_dir.parents) if folder.exists())
+    if not existing.is_dir():
+        return Check("state", False, f"{existing} is a file", "choose another folder with --state-dir")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        return Check("state", False, f"{existing} can not be written", fix)
+    log = state_dir / DATABASE_NAME
+    if log.exists():
+        try:
+            open_readonly(log).close()
+        except StoreError as error:
+            return Check("state", False, error.error, error.hint)
+    return Check("state", True, str(state_dir) if existing == state_dir else f"{state_dir} will be made")
+
+
+def _inbound(config: Config) -> Check:
+    policy = config.inbound_policy
+    if policy == "allowlist" and not config.allow_from:
+        return Check("inbound", False, "allow_from is empty: every caller is refused", "add numbers to allow_from")
+    return Check(
+        "inbound", True, f"inbound_policy is {policy}" + (": calls are refused" if policy == "disabled" else "")
+    )
+
+
+def _ignored_settings(loaded: Loaded) -> Check:
+    given = frozenset(key for key, origin in loaded.origins.items() if origin != DEFAULT)
+    found = [f"{finding.key} ({finding.message})" for finding in ignored(loaded.config, given)]
+    found += [f"{note.key} ({note.message})" for note in loaded.notes]
+    if not found:
+        return Check("settings", True, "every setting has an effect")
+    return Check("settings", True, f"without effect: {', '.join(found)}", "remove them, or choose what uses them")

@@ -1,0 +1,68 @@
+"""What the stored log tells when no engine runs: calls, events and latencies, read only.
+
+Answers have the shapes of the control door. A state folder without a log is an empty history; nothing is created.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from engine.calls import Call, Event, fold
+from engine.calls.latency import summarise
+from engine.store import DATABASE_NAME, LogReader, open_readonly
+
+SEARCHED_CALLS: Final = 1000
+"""How many of the newest calls are searched for a carrier's id."""
+
+
+class History:
+    """The stored log of one state folder. Its methods block and raise StoreError."""
+
+    def __init__(self, log: LogReader | None) -> None:
+        self._log = log
+
+    @property
+    def empty(self) -> bool:
+        """Nothing has ever been stored here."""
+        return self._log is None or self._log.last_seq == 0
+
+    def call(self, call_id: str) -> Call | None:
+        """A call by our id or the carrier's."""
+        if self._log is None:
+            return None
+        found = fold(self._log.read_calls([call_id])).get(call_id)
+        if found is not None:
+            return found
+        recent = fold(self._log.read_calls(self._log.recent_call_ids(SEARCHED_CALLS)))
+        return next((call for call in recent.values() if call.provider_call_id == call_id), None)
+
+    def calls(self, last: int = 50) -> list[Call]:
+        """The `last` newest calls, newest first."""
+        if self._log is None:
+            return []
+        ids = self._log.recent_call_ids(last)
+        calls = fold(self._log.read_calls(ids))
+        return [calls[call_id] for call_id in ids if call_id in calls]
+
+    def events(self, last: int, call_id: str | None = None) -> list[Event]:
+        """The `last` newest events, in order."""
+        return self._log.read_last(last, call_id) if self._log is not None else []
+
+    def latency(self, last: int) -> Mapping[str, Any]:
+        """Per stage: count, extremes, average and percentiles over the last `last` turns."""
+        turns = self._log.read_turns(last) if self._log is not None else []
+        return summarise(event.data.get("stages", {}) for event in turns)
+
+
+@contextmanager
+def open_history(state_dir: Path) -> Iterator[History]:
+    """The history in `state_dir`. Raises StoreError for a log that can not be read."""
+    path = state_dir / DATABASE_NAME
+    if not path.exists():
+        yield History(None)
+        return
+    with open_readonly(path) as log:
+        yield History(log)
