@@ -214,7 +214,8 @@ class Playout:
 
     def tick(self, now: float, due: float) -> None:
         """Keep the carrier's buffer filled up to the lead; give up on marks that do not come back."""
-        self._fill(now, due)
+        missed = int((now - due) / PERIOD)
+        self._fill(now, due, due + max(0, missed) * PERIOD)
         while self._audible and self._audible[0].deadline and now > self._audible[0].deadline:
             self._give_up_mark(self._audible.popleft())
         if not self._lines and not self._audible:
@@ -227,11 +228,14 @@ class Playout:
     def _flow(self) -> None:
         """Audio came for a carrier that may have none: do not wait for the next tick."""
         now = self._ticker.clock()
-        self._fill(now, now)
+        self._fill(now, now, now)
         if self._lines or self._audible:
             self._ticker.add(self)
 
-    def _fill(self, now: float, due: float) -> None:
+    def _fill(self, now: float, due: float, reference: float) -> None:
+        """Send what has to be out by `reference`: for a tick its place in the grid, so that a tick which came a
+        little early or late makes no difference to what it sends.
+        """
         if self._horizon < now - _EXACT:
             self._ran_dry(now)
         out: list[bytes] = []
@@ -245,7 +249,7 @@ class Playout:
                     break
                 self._close_line(line, now, out, began)
                 continue
-            if self._horizon - now >= self._lead - _EXACT:
+            if self._horizon - reference >= self._lead - _EXACT:
                 break
             self._take_frame(line, now, out, began)
             self.stats.count(max(0, late_ms))

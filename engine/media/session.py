@@ -73,10 +73,21 @@ def text_frame(text: bytes) -> bytes:
     return b"\x81\x7f%b%b" % (size.to_bytes(8, "big"), text)
 
 
+def transport_of(request: web.Request) -> asyncio.Transport:
+    """The transport to write a session's frames to. Raises ConnectionResetError when the carrier is gone already.
+
+    uvloop's transports have the methods of `asyncio.Transport` but are no instances of it.
+    """
+    if request.transport is None:
+        raise ConnectionResetError("the carrier closed the socket before its stream began")
+    return request.transport
+
+
 class MediaSession:
     """Owns one admitted WebSocket whose `start` frame the wire has read already.
 
-    `transport` is `request.transport` of the upgrade; the socket must have been prepared with `compress=False`.
+    `transport` comes from `transport_of` the upgrade's request; the socket must have been prepared with
+    `compress=False`, and should be with `max_msg_size=MAX_MESSAGE` and `decode_text=False` (less work per frame).
     """
 
     def __init__(

@@ -17,7 +17,7 @@ from aiohttp import web
 from engine.media import session as session_module
 from engine.media.g711 import SILENT_FRAME
 from engine.media.levels import FLOOR_DB
-from engine.media.session import MAX_MESSAGE, MAX_PER_SECOND, MediaSession, text_frame
+from engine.media.session import MAX_MESSAGE, MAX_PER_SECOND, MediaSession, text_frame, transport_of
 from engine.media.ticker import Ticker
 from engine.media.twilio_wire import TwilioWire
 from tests.media.carrier import START
@@ -71,8 +71,7 @@ class Server:
         await ws.prepare(request)
         wire = TwilioWire()
         wire.receive(await ws.receive_str())
-        assert isinstance(request.transport, asyncio.Transport)
-        media, call = MediaSession(ws, wire, self.ticker, request.transport), Call()
+        media, call = MediaSession(ws, wire, self.ticker, transport_of(request)), Call()
         media.playout.on_heard = lambda say_id, ms, confirmed: call.heard.put_nowait(say_id)
         self.sessions.put_nowait((media, call))
         try:
