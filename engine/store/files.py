@@ -11,6 +11,17 @@ from engine.store.errors import StoreError, from_os
 
 DATABASE_NAME: Final = "calls.db"
 LOCK_NAME: Final = "engine.lock"
+_OURS: Final = frozenset(
+    {
+        DATABASE_NAME,
+        f"{DATABASE_NAME}-wal",
+        f"{DATABASE_NAME}-shm",
+        LOCK_NAME,
+        "control.sock",
+        "simulator.json",
+        "voicecall.log",
+    }
+)
 FOLDER_MODE: Final = 0o700
 FILE_MODE: Final = 0o600
 
@@ -18,8 +29,8 @@ FILE_MODE: Final = 0o600
 def prepare_folder(folder: Path) -> None:
     """Make the state folder, for its owner alone. Raises StoreError when it can not be made or written.
 
-    A folder that was there before is closed to others only when it is plainly ours (empty, or with our files in
-    it): nobody wants `--state-dir .` to change the mode of a home folder.
+    A folder that was there before is closed to others only when there is nothing in it but what is ours: nobody
+    wants `--state-dir .` to change the mode of a home folder.
     """
     try:
         folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
@@ -38,7 +49,7 @@ def _close_to_others(folder: Path) -> None:
     if stat.S_IMODE(found.st_mode) == FOLDER_MODE or found.st_uid != os.geteuid():
         return
     names = {entry.name for entry in folder.iterdir()}
-    if not names or names & {DATABASE_NAME, LOCK_NAME}:
+    if names <= _OURS:
         folder.chmod(FOLDER_MODE)
 
 

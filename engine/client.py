@@ -1,0 +1,66 @@
+"""EngineClient: the one door to an engine for the console, the command line and agents.
+
+`InProcessClient` drives an engine of this process from any thread, `SocketClient` one behind its control door. Both
+take the same way through `engine.control.methods`, so both check, refuse and answer alike.
+
+What a client needs to understand events and calls is here too: the console imports `engine.client` and
+`engine.config`, nothing else of the engine.
+"""
+
+from __future__ import annotations
+
+from engine.api import Page, Refusal, Slug
+from engine.calls import (
+    END_REASONS,
+    EPHEMERAL_TYPES,
+    EVENT_TYPES,
+    Call,
+    Cursor,
+    Direction,
+    Event,
+    Floor,
+    Line,
+    Mode,
+    Rung,
+    Speaker,
+    State,
+    apply,
+    first_missing,
+    fold,
+    ladder,
+)
+from engine.calls.call import Queued
+from engine.control.clients.base import EngineClient, NoEngine
+from engine.control.clients.in_process import InProcessClient
+from engine.control.clients.over_socket import Connection, SocketClient
+from engine.control.feed import Batch
+
+__all__ = [
+    "END_REASONS",
+    "EPHEMERAL_TYPES",
+    "EVENT_TYPES",
+    "Batch",
+    "Call",
+    "Connection",
+    "Cursor",
+    "Direction",
+    "EngineClient",
+    "Event",
+    "Floor",
+    "InProcessClient",
+    "Line",
+    "Mode",
+    "NoEngine",
+    "Page",
+    "Queued",
+    "Refusal",
+    "Rung",
+    "Slug",
+    "SocketClient",
+    "Speaker",
+    "State",
+    "apply",
+    "first_missing",
+    "fold",
+    "ladder",
+]

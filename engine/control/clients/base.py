@@ -1,0 +1,132 @@
+"""What every client of an engine can do, in terms of one request and one stream of events."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Mapping
+from types import TracebackType
+from typing import Any, Final, Self
+
+from engine.api import Page
+from engine.calls import Cursor, Event, Floor, Mode
+from engine.control.feed import Batch
+
+READ_S: Final = 30.0
+DIAL_S: Final = 90.0
+TALK_S: Final = 15 * 60.0
+"""Limits in seconds. The engine has tighter ones of its own; these are for one that no longer answers."""
+
+
+class NoEngine(Exception):
+    """No engine can be reached. `error` is a sentence, `hint` says what to do next."""
+
+    def __init__(self, error: str, hint: str = "Start one with `voicecall` or `voicecall serve`.") -> None:
+        super().__init__(error)
+        self.error = error
+        self.hint = hint
+
+
+class EngineClient(ABC):
+    """An engine, wherever it runs. Methods raise Refusal when it refuses and NoEngine when it is not there."""
+
+    @abstractmethod
+    async def _request(self, method: str, params: Mapping[str, Any], timeout_s: float = READ_S) -> Any:
+        """The result of one method of the control door. After `timeout_s` the Refusal is `timeout`."""
+
+    @abstractmethod
+    def watch(self, cursor: Cursor | None = None, last: int = 0) -> AsyncIterator[Batch]:
+        """Events after `cursor` (None: from the last `last` ones on), at most ten batches a second.
+
+        No stored event is missed or told twice. Of levels and partials the newest per call is told. Ends when the
+        engine stops for good.
+        """
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Let go of the engine. Again is harmless."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def call(self, to: str | None, message: str, mode: Mode | None = None, dtmf_sequence: str = "") -> str:
+        """Place a call to an E.164 number (None: the configured one); returns its id once the carrier took it."""
+        params = {"to": to, "message": message, "mode": mode, "dtmfSequence": dtmf_sequence}
+        return str((await self._request("voicecall.initiate", params, DIAL_S))["callId"])
+
+    async def speak(self, call_id: str, message: str) -> None:
+        """Say a line; returns when it has been heard."""
+        await self._request("voicecall.speak", {"callId": call_id, "message": message}, TALK_S)
+
+    async def continue_call(self, call_id: str, message: str) -> str:
+        """Say a line and wait for the caller's answer, which is returned."""
+        result = await self._request("voicecall.continue", {"callId": call_id, "message": message}, TALK_S)
+        return str(result["transcript"])
+
+    async def dtmf(self, call_id: str, digits: str) -> None:
+        """Play keys into the call."""
+        await self._request("voicecall.dtmf", {"callId": call_id, "digits": digits})
+
+    async def end(self, call_id: str) -> None:
+        """Hang up. A call that is over already is a success."""
+        await self._request("voicecall.end", {"callId": call_id}, DIAL_S)
+
+    async def floor(self, call_id: str, holder: Floor) -> None:
+        """Who speaks for our side from now on."""
+        await self._request("voicecall.floor", {"callId": call_id, "holder": holder})
+
+    async def status(self, call_id: str) -> dict[str, Any] | None:
+        """The record of a call by our id or the carrier's; None when there is no such call."""
+        result = await self._request("voicecall.status", {"callId": call_id})
+        return dict(result["call"]) if result["found"] else None
+
+    async def live(self) -> list[dict[str, Any]]:
+        """The records of all calls that are not over, oldest first."""
+        return list((await self._request("voicecall.status", {}))["calls"])
+
+    async def history(self, last: int = 50, query: str = "") -> list[dict[str, Any]]:
+        """The records of the last calls, newest first; `query` matches numbers and words that were said."""
+        return list((await self._request("voicecall.history", {"last": last, "query": query}))["calls"])
+
+    async def events(
+        self, cursor: Cursor | None = None, call_id: str | None = None, wait_ms: int = 0, limit: int = 500
+    ) -> Page:
+        """Stored events after `cursor` (None: from now on). Waits `wait_ms` (45,000 at most) for the first one."""
+        params = {
+            "cursor": None if cursor is None else str(cursor),
+            "callId": call_id,
+            "waitMs": wait_ms,
+            "limit": limit,
+        }
+        return _page(await self._request("voicecall.events", params, READ_S + wait_ms / 1000))
+
+    async def backlog(self, calls: int = 50) -> Page:
+        """All events of the last `calls` calls and of every live one, plus the last 200 without a call, in order.
+
+        Folding them gives the call records; the cursor is the one to watch from.
+        """
+        return _page(await self._request("voicecall.backlog", {"calls": calls}))
+
+    async def latency(self, last: int = 200) -> dict[str, Any]:
+        """Per stage of a turn: count, minMs, maxMs, avgMs, p50Ms, p95Ms over the last `last` turns."""
+        return dict(await self._request("voicecall.latency", {"last": last}))
+
+    async def health(self) -> dict[str, Any]:
+        """engine, exposure, speech, store and slots."""
+        return dict(await self._request("voicecall.health", {}))
+
+
+def _page(value: Mapping[str, Any]) -> Page:
+    return Page([Event.from_json(event) for event in value["events"]], Cursor.parse(value["cursor"]))
+
+
+def plain(params: Mapping[str, Any]) -> dict[str, Any]:
+    """`params` with half surrogate pairs (a broken paste) replaced: they are no UTF-8 and can not travel."""
+    return {
+        key: value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+        for key, value in params.items()
+    }

@@ -1,0 +1,75 @@
+"""A client of an engine in this process, usable from any thread's loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from typing import Any, TypeVar
+
+from engine.api import EngineApi, Refusal
+from engine.calls import Cursor
+from engine.control.clients.base import READ_S, EngineClient, NoEngine, plain
+from engine.control.feed import Batch, Feed
+
+_T = TypeVar("_T")
+
+
+class InProcessClient(EngineClient):
+    """Submits to the engine's loop and waits on the caller's own, so neither ever waits for the other's work.
+
+    What was begun goes on when the caller is cancelled or its loop ends.
+    """
+
+    def __init__(self, api: EngineApi, loop: asyncio.AbstractEventLoop, by: str) -> None:
+        from engine.control.methods import Dispatcher  # pydantic: only those who run an engine pay for it
+
+        self._api = api
+        self._loop = loop
+        self._by = by
+        self._dispatcher = Dispatcher(api)
+        self._closed = False
+
+    async def _request(self, method: str, params: Mapping[str, Any], timeout_s: float = READ_S) -> Any:
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await self._on_engine(self._dispatcher.dispatch(method, plain(params), self._by))
+        except TimeoutError:
+            raise Refusal("timeout", f"{method} took longer than {timeout_s:.0f} s.") from None
+
+    async def watch(self, cursor: Cursor | None = None, last: int = 0) -> AsyncIterator[Batch]:
+        feed = await self._on_engine(self._open(cursor, last))
+        try:
+            while (batch := await self._on_engine(_next(feed))) is not None:
+                yield batch
+        finally:
+            await self._on_engine(feed.close())
+
+    async def close(self) -> None:
+        self._closed = True
+
+    async def _open(self, cursor: Cursor | None, last: int) -> Feed:
+        return await Feed(self._api, cursor, last).__aenter__()
+
+    async def _on_engine(self, work: Coroutine[Any, Any, _T]) -> _T:
+        if self._closed:
+            work.close()
+            raise NoEngine("This client is closed.", "")
+        if asyncio.get_running_loop() is self._loop:
+            return await work
+        try:
+            future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        except RuntimeError:  # the loop is closed
+            work.close()
+            raise NoEngine("The engine of this process has stopped.") from None
+        try:
+            return await asyncio.wrap_future(future)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # Not we were cancelled, but the engine's side: its loop is going down.
+            raise NoEngine("The engine of this process is stopping.") from None
+
+
+async def _next(feed: Feed) -> Batch | None:
+    return await anext(feed, None)

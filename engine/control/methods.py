@@ -1,0 +1,182 @@
+"""The methods of the control door: from a name and JSON parameters to `EngineApi`, and back to JSON."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any, Final, TypeVar, cast
+
+from pydantic import ValidationError
+
+from engine.api import EngineApi, Page, Refusal
+from engine.calls import Call, Cursor, apply
+from engine.control import params as p
+from engine.control.operations import Operations
+
+Result = Mapping[str, Any]
+_P = TypeVar("_P", bound=p.Params)
+_SUCCESS: Final[Result] = {"success": True}
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """One method: what it takes, what it does, and whether it changes anything."""
+
+    params: type[p.Params]
+    run: Callable[[Dispatcher, p.Params, str], Awaitable[Result]]
+    acts: bool
+
+
+class Dispatcher:
+    """Calls the engine on behalf of any client. Belongs to the engine's loop.
+
+    What was begun is carried through even if the one who asked is gone; only reads end with their reader.
+    """
+
+    def __init__(self, api: EngineApi) -> None:
+        self._api = api
+        self._acts: set[asyncio.Task[Result]] = set()
+        self._operations = Operations()
+
+    async def dispatch(self, method: str, params: object, by: str) -> Result:
+        """The result of `method` as JSON. Raises Refusal, also for an unknown method or wrong parameters."""
+        known = METHODS.get(method)
+        if known is None:
+            raise UnknownMethod(method)
+        checked = _check(known.params, params)
+        if not known.acts:
+            return await known.run(self, checked, by)
+        task = asyncio.ensure_future(known.run(self, checked, by))
+        self._acts.add(task)
+        task.add_done_callback(self._acts_done)
+        return await asyncio.shield(task)
+
+    async def close(self) -> None:
+        """Give up what still runs."""
+        tasks = list(self._acts)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        await self._operations.close()
+
+    def _acts_done(self, task: asyncio.Task[Result]) -> None:
+        self._acts.discard(task)
+        if not task.cancelled():
+            task.exception()  # its asker may be gone; the engine has recorded what happened
+
+    async def initiate(self, params: p.Initiate, by: str) -> Result:
+        call_id = await self._api.initiate(params.to, params.message, params.mode, params.dtmf_sequence, by)
+        return {"callId": call_id}
+
+    async def start(self, params: p.Start, by: str) -> Result:
+        call_id = await self._api.initiate(params.to, params.message, params.mode, params.dtmf_sequence, by)
+        return {"callId": call_id}
+
+    async def continue_call(self, params: p.Say, by: str) -> Result:
+        transcript = await self._api.continue_call(params.call_id, params.message, by)
+        return {"success": True, "transcript": transcript}
+
+    async def continue_start(self, params: p.Say, by: str) -> Result:
+        return {"operationId": self._operations.start(self.continue_call(params, by))}
+
+    async def continue_result(self, params: p.Operation, by: str) -> Result:
+        return self._operations.result(params.operation_id)
+
+    async def speak(self, params: p.Say, by: str) -> Result:
+        await self._api.speak(params.call_id, params.message, by)
+        return _SUCCESS
+
+    async def dtmf(self, params: p.Dtmf, by: str) -> Result:
+        await self._api.send_dtmf(params.call_id, params.digits, by)
+        return _SUCCESS
+
+    async def end(self, params: p.OneCall, by: str) -> Result:
+        await self._api.end(params.call_id, by)
+        return _SUCCESS
+
+    async def floor(self, params: p.SetFloor, by: str) -> Result:
+        await self._api.set_floor(params.call_id, params.holder, by)
+        return _SUCCESS
+
+    async def status(self, params: p.Status, by: str) -> Result:
+        if params.call_id is None:
+            return {"calls": [call.to_json() for call in self._api.live_calls()]}
+        call = self._api.call(params.call_id) or await self._stored_call(params.call_id)
+        return {"found": False} if call is None else {"found": True, "call": call.to_json()}
+
+    async def _stored_call(self, call_id: str) -> Call | None:
+        """The engine keeps its latest calls at hand; an older one is in the log."""
+        call: Call | None = None
+        cursor = Cursor(self._api.cursor().generation, 0)
+        while (page := await self._api.events(cursor, call_id, limit=p.MAX_EVENTS)).events:
+            call = reduce(apply, page.events, call)
+            cursor = page.cursor
+        return call
+
+    async def events(self, params: p.Events, by: str) -> Result:
+        cursor = Cursor.parse(params.cursor) if params.cursor is not None else None
+        return _page(await self._api.events(cursor, params.call_id, params.wait_ms, params.limit))
+
+    async def history(self, params: p.History, by: str) -> Result:
+        return {"calls": [call.to_json() for call in await self._api.history(params.last, params.query)]}
+
+    async def health(self, params: p.Params, by: str) -> Result:
+        return self._api.health()
+
+    async def latency(self, params: p.Latency, by: str) -> Result:
+        return await self._api.latency(params.last)
+
+    async def backlog(self, params: p.Backlog, by: str) -> Result:
+        return _page(await self._api.backlog(params.calls))
+
+
+class UnknownMethod(Refusal):
+    """There is no method of this name."""
+
+    def __init__(self, method: str) -> None:
+        super().__init__(
+            "not_supported", f"There is no method {method[:80]!r}.", f"Methods: {', '.join(sorted(METHODS))}."
+        )
+
+
+def _check(model: type[p.Params], params: object) -> p.Params:
+    try:
+        return model.model_validate({} if params is None else params)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_input=False)[:5]
+        what = "; ".join(f"{'.'.join(str(part) for part in one['loc']) or 'params'}: {one['msg']}" for one in found)
+        takes = ", ".join(field.alias or name for name, field in model.model_fields.items()) or "nothing"
+        raise Refusal("invalid_params", f"Wrong parameters: {what}.", f"This method takes: {takes}.") from error
+
+
+def _page(page: Page) -> Result:
+    return {"events": [event.to_json() for event in page.events], "cursor": str(page.cursor)}
+
+
+def _method(
+    model: type[_P], run: Callable[[Dispatcher, _P, str], Awaitable[Result]], *, acts: bool = False
+) -> Method:
+    # `_check` has made the parameters with this very model.
+    return Method(model, cast(Callable[[Dispatcher, p.Params, str], Awaitable[Result]], run), acts)
+
+
+METHODS: Final[Mapping[str, Method]] = {
+    "voicecall.initiate": _method(p.Initiate, Dispatcher.initiate, acts=True),
+    "voicecall.start": _method(p.Start, Dispatcher.start, acts=True),
+    "voicecall.continue": _method(p.Say, Dispatcher.continue_call, acts=True),
+    "voicecall.continue.start": _method(p.Say, Dispatcher.continue_start, acts=True),
+    "voicecall.continue.result": _method(p.Operation, Dispatcher.continue_result),
+    "voicecall.speak": _method(p.Say, Dispatcher.speak, acts=True),
+    "voicecall.dtmf": _method(p.Dtmf, Dispatcher.dtmf, acts=True),
+    "voicecall.end": _method(p.OneCall, Dispatcher.end, acts=True),
+    "voicecall.floor": _method(p.SetFloor, Dispatcher.floor, acts=True),
+    "voicecall.status": _method(p.Status, Dispatcher.status),
+    "voicecall.events": _method(p.Events, Dispatcher.events),
+    "voicecall.history": _method(p.History, Dispatcher.history),
+    "voicecall.health": _method(p.Params, Dispatcher.health),
+    "voicecall.latency": _method(p.Latency, Dispatcher.latency),
+    "voicecall.backlog": _method(p.Backlog, Dispatcher.backlog),
+}

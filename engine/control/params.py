@@ -1,0 +1,91 @@
+"""What each method of the control door takes. Names on the wire are camelCase; nothing is guessed or converted."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from engine.calls import Cursor, Floor, Mode
+
+MAX_WAIT_MS: Final = 45_000
+"""The longest that `voicecall.events` waits: clients of agent tools give up after a minute."""
+MAX_EVENTS: Final = 5000
+
+
+def _cursor(text: str) -> str:
+    Cursor.parse(text)
+    return text
+
+
+CallId = Annotated[str, Field(min_length=1, max_length=200)]
+Message = Annotated[str, Field(max_length=20_000)]
+CursorText = Annotated[str, Field(max_length=200), AfterValidator(_cursor)]
+
+
+class Params(BaseModel):
+    """No parameters, and the rules for all others."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, alias_generator=to_camel)
+
+
+class Initiate(Params):
+    to: str | None = Field(default=None, max_length=100)
+    message: Message
+    mode: Mode | None = None
+    dtmf_sequence: str = Field(default="", max_length=100)
+
+
+class Start(Params):
+    to: str = Field(max_length=100)
+    message: Message = ""
+    mode: Mode | None = None
+    dtmf_sequence: str = Field(default="", max_length=100)
+
+
+class Say(Params):
+    call_id: CallId
+    message: Message
+
+
+class Operation(Params):
+    operation_id: str = Field(min_length=1, max_length=100)
+
+
+class Dtmf(Params):
+    call_id: CallId
+    digits: str = Field(max_length=200)
+
+
+class OneCall(Params):
+    call_id: CallId
+
+
+class Status(Params):
+    call_id: CallId | None = None
+
+
+class Events(Params):
+    cursor: CursorText | None = None
+    call_id: CallId | None = None
+    wait_ms: int = Field(default=0, ge=0, le=MAX_WAIT_MS)
+    limit: int = Field(default=500, ge=1, le=MAX_EVENTS)
+
+
+class History(Params):
+    last: int = Field(default=50, ge=1, le=1000)
+    query: str = Field(default="", max_length=500)
+
+
+class SetFloor(Params):
+    call_id: CallId
+    holder: Floor
+
+
+class Latency(Params):
+    last: int = Field(default=200, ge=1, le=10_000)
+
+
+class Backlog(Params):
+    calls: int = Field(default=50, ge=0, le=500)
