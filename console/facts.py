@@ -1,0 +1,91 @@
+"""The small immutable facts that the board keeps beside the calls."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+LEVELS: Final = 3
+"""Level readings per side that the meter shows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something that happened in a call and belongs in its transcript without having been said."""
+
+    at: int
+    text: str
+    bad: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """What the caller is just saying."""
+
+    at: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """The last readings per side, 0 to 8, newest last."""
+
+    caller: tuple[int, ...] = (0,) * LEVELS
+    agent: tuple[int, ...] = (0,) * LEVELS
+
+    def push(self, caller_db: float, agent_db: float) -> Levels:
+        """With the newest reading in dBFS."""
+        return Levels((*self.caller[1:], _height(caller_db)), (*self.agent[1:], _height(agent_db)))
+
+
+@dataclass(frozen=True, slots=True)
+class Webhooks:
+    """Verdict counts since the log's backlog began, and the latest request."""
+
+    ok: int = 0
+    refused: int = 0
+    replays: int = 0
+    last_at: int = 0
+    last_type: str = ""
+    last_verdict: str = ""
+    last_why: str = ""
+    last_ms: float | None = None
+    last_effect: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Streams:
+    """Media sockets: how many were opened and lost, and how the last one fared."""
+
+    opened: int = 0
+    started: int = 0
+    lost: int = 0
+    last: str = ""
+    last_why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """Where carriers reach us, as the last probe saw it. `ok` is None until something was probed."""
+
+    provider: str = ""
+    public_url: str = ""
+    ok: bool | None = None
+    ms: float | None = None
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """One thing that was asked of the engine, for the action log. `ok` is None while it is under way."""
+
+    at: int
+    who: str
+    what: str
+    outcome: str = ""
+    ok: bool | None = True
+
+
+def _height(decibel: float) -> int:
+    """-54 dBFS and less is silence, -6 is full."""
+    return max(0, min(8, round((decibel + 54) / 6)))

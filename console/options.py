@@ -1,0 +1,52 @@
+"""What the console is told when it starts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+
+from console.theming import DEFAULT_THEME
+
+
+def epoch_ms() -> int:
+    """The wall clock in epoch milliseconds, as events are stamped."""
+    return time.time_ns() // 1_000_000
+
+
+class ExitChoice(Enum):
+    """How the screen was left. In none of these cases has it ended a call."""
+
+    DETACH = "detach"
+    """The operator left; the engine goes on."""
+    STOP_ENGINE = "stop-engine"
+    """The operator wants the engine stopped: live calls are ended, then the process."""
+    TERMINAL_LOST = "terminal-lost"
+    """The terminal is gone (SIGHUP): nothing may be written to it; the engine goes on."""
+    CRASHED = "crashed"
+    """An error in the console; it is in the log. The engine goes on, the console may be started again."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleOptions:
+    """Everything has a default that works."""
+
+    attached: bool = False
+    """The engine is another process: leaving never stops it."""
+    theme: str | None = None
+    mask_numbers: bool = False
+    keys: Mapping[str, str] = field(default_factory=dict)
+    """Command -> keys, as `console.keys` in the configuration."""
+    theme_folders: tuple[Path, ...] = ()
+    """Where the operator's own themes are, beside those that ship."""
+    log_path: Path | None = None
+    """Takes what libraries write to file descriptor 2; None discards it."""
+    notice: str = ""
+    """Shown once at the start: a supervisor says here that the console crashed and was started again."""
+    clock: Callable[[], int] = epoch_ms
+
+    @property
+    def theme_name(self) -> str:
+        return self.theme or DEFAULT_THEME

@@ -1,0 +1,227 @@
+"""The main screen: lays the widgets out and paints them from the board, ten times a second and only what changed."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import ClassVar
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Container, Vertical
+from textual.content import Content
+from textual.screen import Screen
+
+from console.acts import Acts
+from console.board import Board
+from console.feed import Feed
+from console.keys import COMMANDS, PANE_COMMANDS, Registry, Typed
+from console.options import ConsoleOptions
+from console.screens.controls import Controls
+from console.screens.view import (
+    PAINT_SECONDS,
+    LagMeter,
+    alarms,
+    available,
+    choices,
+    exposure_facts,
+    header_facts,
+)
+from console.widgets.call_header import CallHeader
+from console.widgets.call_table import CallTable, Filter
+from console.widgets.exposure import ExposurePanel
+from console.widgets.header import Banner, Header
+from console.widgets.hints import Hints
+from console.widgets.ladder import Ladder
+from console.widgets.prompt import Mode, Prompt
+from console.widgets.small import MIN_HEIGHT, MIN_WIDTH, TooSmall, Unread
+from console.widgets.transcript import Transcript
+from console.widgets.turns import Turns
+from engine.client import Call
+
+
+class MainScreen(Screen[None]):
+    """Calls on the left, the selected one on the right, the way in from outside below."""
+
+    HORIZONTAL_BREAKPOINTS: ClassVar = [(0, "-narrow"), (100, "-normal"), (160, "-wide")]
+    AUTO_FOCUS = "#calls"
+    BINDINGS: ClassVar = [
+        Binding(",".join(command.keys), f"run('{command.name}')", command.help, show=False, id=command.name)
+        for command in COMMANDS
+        if command.keys and command.name not in PANE_COMMANDS
+    ]
+
+    def __init__(self, registry: Registry, board: Board, feed: Feed, acts: Acts, options: ConsoleOptions) -> None:
+        super().__init__()
+        self.registry = registry
+        self.board = board
+        self.feed = feed
+        self.acts = acts
+        self.options = options
+        self.masked = options.mask_numbers
+        self.frozen: Board | None = None
+        self.controls = Controls(self)
+        self.lag = LagMeter()
+        self._painted: tuple[object, ...] = ()
+
+    def compose(self) -> ComposeResult:
+        yield Header(id="header")
+        yield Banner(id="banner")
+        with Container(id="body"):
+            yield CallTable()
+            with Vertical(id="talk"):
+                yield CallHeader(id="call-header")
+                yield Transcript()
+                yield Unread(id="unread")
+            with Vertical(id="facts"):
+                yield Ladder(id="ladder")
+                yield Turns(id="turns")
+        yield ExposurePanel(id="exposure")
+        yield Prompt(self._complete, self._prompt_hint)
+        yield Hints(self.registry)
+        yield TooSmall(id="too-small")
+
+    def on_mount(self) -> None:
+        self.query_one("#talk").border_title = Content("transcript")
+        self.query_one("#facts").border_title = Content("ladder and turns")
+        self._show_idle()
+        self.set_interval(PAINT_SECONDS, self._tick)
+
+    # -- painting -----------------------------------------------------------------------------
+
+    @property
+    def shown(self) -> Board:
+        """The board that is painted: the frozen picture, if there is one."""
+        return self.frozen or self.board
+
+    @property
+    def call(self) -> Call | None:
+        """The selected call as it is now, not as a frozen picture shows it."""
+        selected = self.query_one(CallTable).selected
+        return self.board.calls.get(selected) if selected else None
+
+    def _tick(self) -> None:
+        self.lag.tick(time.monotonic())
+        now = self.options.clock()
+        state = (self.board.version, self.feed.link, self.feed.health, now // 1000, len(self.acts.pending))
+        if state != self._painted:
+            self._painted = state
+            self.paint(now)
+
+    def paint(self, now: int | None = None) -> None:
+        """Bring every widget up to date; each repaints only the rows that differ."""
+        now = self.options.clock() if now is None else now
+        table = self.query_one(CallTable)
+        table.masked = self.masked
+        if self.frozen is None:
+            table.show_board(self.board, now)
+            table.border_title = Content(f"calls {len(self.board.calls)}")
+            self._paint_call(now)
+        self._paint_surroundings(now, len(table.alerts))
+
+    def _paint_call(self, now: int) -> None:
+        table = self.query_one(CallTable)
+        call = self.shown.calls.get(table.selected or "")
+        pending = self.acts.pending_on(call.call_id) if call else None
+        waiting = f"… {pending.what} {time.monotonic() - pending.since:.0f} s" if pending else ""
+        alert = table.alerts.get(call.call_id, "") if call else ""
+        self.query_one(CallHeader).show(call, now, masked=self.masked, pending=waiting, alert=alert)
+        self.query_one(Transcript).show_call(self.shown, call)
+        self.query_one(Ladder).show(call, now, alert)
+        self.query_one(Turns).show(call)
+        self.query_one(Hints).show(available(self.registry, self.call))
+
+    def _paint_surroundings(self, now: int, alerts: int) -> None:
+        link, health = self.feed.link, self.feed.health
+        facts = header_facts(
+            self.board, link, health, lag_ms=self.lag.worst_ms, dropped=self.feed.dropped, alerts=alerts, now=now
+        )
+        self.query_one(Header).show(replace(facts, frozen=self.frozen is not None, masked=self.masked))
+        self.query_one(Banner).show(alarms(link, self.board, health))
+        self.query_one(ExposurePanel).show(exposure_facts(self.board, health))
+        self.query_one(TooSmall).live = facts.live + facts.ringing
+
+    def on_resize(self, event: events.Resize) -> None:
+        small = event.size.width < MIN_WIDTH or event.size.height < MIN_HEIGHT
+        self.set_class(small, "-too-small")
+        if small:
+            self.query_one(TooSmall).redraw()
+
+    @on(Transcript.Resized)
+    def _rewrap(self) -> None:
+        self.paint()
+
+    @on(CallTable.Selected)
+    def _selected(self, event: CallTable.Selected) -> None:
+        if self.frozen is None:
+            self.query_one(CallTable).show_board(self.board, self.options.clock())
+        self._paint_call(self.options.clock())
+        if event.opened:
+            self.query_one(Transcript).focus()
+
+    @on(Transcript.Unread)
+    def _unread(self, event: Transcript.Unread) -> None:
+        self.query_one(Unread).show(event.count)
+
+    @on(Unread.Clicked)
+    def _follow(self) -> None:
+        self.query_one(Transcript).action_follow()
+
+    # -- commands -----------------------------------------------------------------------------
+
+    def action_run(self, name: str) -> None:
+        """A key was pressed."""
+        self.controls.run(self.registry.get(name), "")
+
+    def run_line(self, line: str) -> None:
+        """A line was typed after `:`, or chosen in the palette."""
+        parsed = self.registry.parse(line)
+        if isinstance(parsed, Typed):
+            self.controls.run(parsed.command, parsed.argument)
+        else:
+            self.controls.warn(parsed)
+
+    @on(Hints.Chosen)
+    def _hint_chosen(self, event: Hints.Chosen) -> None:
+        self.action_run(event.name)
+
+    @on(Prompt.Submitted)
+    def _entered(self, event: Prompt.Submitted) -> None:
+        self.controls.entered(event.mode, event.text, event.call_id)
+
+    @on(Prompt.Edited)
+    def _edited(self, event: Prompt.Edited) -> None:
+        if event.mode == "filter":
+            self.controls.filter(event.text)
+
+    @on(Prompt.Closed)
+    def _prompt_closed(self, event: Prompt.Closed) -> None:
+        if event.mode == "filter" and event.cancelled:
+            self.controls.filter("")
+        self._show_idle()
+        self.query_one(CallTable).focus()
+
+    def _show_idle(self) -> None:
+        wanted = self.query_one(CallTable).filter.text
+        text = (
+            f"filter: {wanted}   (Esc clears it)"
+            if wanted
+            else "s speaks in the selected call, : runs a command, ? helps"
+        )
+        self.query_one(Prompt).idle(text)
+
+    def set_filter(self, text: str) -> None:
+        """Show only calls that match."""
+        self.query_one(CallTable).filter = Filter(text)
+        self._show_idle()
+        self.paint()
+
+    def _complete(self, text: str) -> str | None:
+        return self.registry.complete(text, choices(self.app.available_themes))
+
+    def _prompt_hint(self, mode: Mode, text: str) -> str:
+        if mode != "command":
+            return "Enter sends, Esc leaves" if mode != "filter" else "Enter keeps, Esc clears"
+        parsed = self.registry.parse(text) if text.strip() else ""
+        return parsed.command.usage if isinstance(parsed, Typed) else ""

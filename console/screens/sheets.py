@@ -1,0 +1,101 @@
+"""Sheets of text over the main screen: the help, made from the registry, and the log of what was asked for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from console.facts import Act
+from console.keys import GROUPS, Registry, key_label
+from console.text import clean
+
+
+class Sheet(ModalScreen[None]):
+    """A scrolling page that any of the usual keys closes."""
+
+    CSS_PATH = "dialogs.tcss"
+    BINDINGS: ClassVar = [
+        Binding("escape,q,question_mark,f1,L,enter", "leave", show=False),
+        Binding("j,down", "scroll('down')", show=False),
+        Binding("k,up", "scroll('up')", show=False),
+        Binding("pagedown,ctrl+d,space", "scroll('page_down')", show=False),
+        Binding("pageup,ctrl+u", "scroll('page_up')", show=False),
+        Binding("g,home", "scroll('home')", show=False),
+        Binding("G,end", "scroll('end')", show=False),
+    ]
+    heading = ""
+
+    def content(self) -> Content:
+        """The page. Override this."""
+        raise NotImplementedError
+
+    def compose(self) -> ComposeResult:
+        with VerticalScroll(classes="sheet") as sheet:
+            sheet.border_title = Content(self.heading)
+            sheet.border_subtitle = Content("Esc closes")
+            yield Static(self.content(), classes="sheet-body", markup=False)
+
+    def action_leave(self) -> None:
+        self.dismiss(None)
+
+    def action_scroll(self, where: str) -> None:
+        getattr(self.query_one(VerticalScroll), f"scroll_{where}")(animate=False)
+
+
+class HelpScreen(Sheet):
+    """Every key and command, by group."""
+
+    heading = "keys and commands"
+
+    def __init__(self, registry: Registry) -> None:
+        super().__init__()
+        self._registry = registry
+
+    def content(self) -> Content:
+        return Content.assemble(*_help_parts(self._registry))
+
+
+def _help_parts(registry: Registry) -> Iterable[str | tuple[str, str]]:
+    for group, title in GROUPS.items():
+        yield (f"\n {title}\n", "bold")
+        for command in registry.commands:
+            if command.group != group:
+                continue
+            keys = " ".join(key_label(key) for key in command.keys)
+            yield (f"   {keys:<18}", "bold $key")
+            yield f"{command.help}"
+            yield (f"   {command.usage}\n" if command.typed else "\n", "$text-muted")
+    yield ("\n Symbols\n", "bold")
+    yield "   ◌ ◐ starting, ringing   ◉ ● answered, live   ✓ ended   ✗ failed   ! look here\n"
+    yield "   ◂ inbound, the caller   ▸ outbound, the agent   ◆ the operator   ‖ on hold\n"
+
+
+class LogScreen(Sheet):
+    """What was asked of the engine, newest first."""
+
+    heading = "what was asked of the engine"
+
+    def __init__(self, acts: Sequence[Act]) -> None:
+        super().__init__()
+        self._acts = acts
+
+    def content(self) -> Content:
+        if not self._acts:
+            return Content("\n nothing yet")
+        return Content.assemble(*(part for act in reversed(self._acts) for part in _act_parts(act)))
+
+
+def _act_parts(act: Act) -> Iterable[str | tuple[str, str]]:
+    mark, style = {True: ("✓", "$text-success"), False: ("✗", "$text-error"), None: ("…", "$text-warning")}[act.ok]
+    yield (time.strftime(" %H:%M:%S ", time.localtime(act.at / 1000)), "$text-muted")
+    yield (f"{mark} ", style)
+    yield f"{clean(act.who, 20):<10} {clean(act.what, 80)}"
+    yield (f"  {clean(act.outcome, 400)}\n", "$text-muted" if act.ok else style)

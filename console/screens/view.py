@@ -1,0 +1,119 @@
+"""From what is known to what the panels say: pure functions, no widget."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final
+
+from console.board import Board
+from console.facts import Exposure, Webhooks
+from console.feed import Link
+from console.health import EngineHealth
+from console.keys import Command, Registry
+from console.widgets.exposure import ExposureFacts
+from console.widgets.header import HeaderFacts, Health
+from engine.client import Call
+
+PAINT_SECONDS: Final = 0.1
+
+
+class LagMeter:
+    """How late the console's own loop is: the worst of the last five seconds, in ms."""
+
+    def __init__(self) -> None:
+        self._due: float | None = None
+        self._late: deque[float] = deque(maxlen=50)
+
+    def tick(self, now: float) -> None:
+        """Called every `PAINT_SECONDS`; `now` is monotonic seconds."""
+        if self._due is not None:
+            self._late.append(max(0.0, now - self._due))
+        self._due = now + PAINT_SECONDS
+
+    @property
+    def worst_ms(self) -> float:
+        return max(self._late, default=0.0) * 1000
+
+
+def header_facts(
+    board: Board, link: Link, health: EngineHealth | None, *, lag_ms: float, dropped: int, alerts: int, now: int
+) -> HeaderFacts:
+    """The top line, without the badges."""
+    live = board.live
+    ringing = sum(1 for call in live if call.answered_at is None)
+    midnight = _midnight(now)
+    return HeaderFacts(
+        provider=(health.provider if health else "") or board.provider,
+        connected=link.state == "up" and not board.engine_stopped,
+        live=len(live) - ringing,
+        ringing=ringing,
+        today=sum(1 for call in board.calls.values() if call.started_at >= midnight),
+        alerts=alerts,
+        exposure=_exposure(board.exposure, health),
+        health=Health(lag_ms, health.lag_ms if health else None, dropped),
+    )
+
+
+def _midnight(now: int) -> int:
+    day = time.localtime(now / 1000)
+    return int(time.mktime((day.tm_year, day.tm_mon, day.tm_mday, 0, 0, 0, 0, 0, -1)) * 1000)
+
+
+def _exposure(seen: Exposure, health: EngineHealth | None) -> Exposure:
+    if health is None:
+        return seen
+    return replace(seen, provider=seen.provider or health.exposed_by, public_url=seen.public_url or health.public_url)
+
+
+def exposure_facts(board: Board, health: EngineHealth | None) -> ExposureFacts:
+    """The exposure panel. The engine's own counts are whole; the log shows only the refusals it kept."""
+    return ExposureFacts(
+        exposure=_exposure(board.exposure, health),
+        webhooks=_counted(board.webhooks, health),
+        streams=board.streams,
+        port=health.port if health else None,
+        verifying=health.verifying if health else True,
+    )
+
+
+def _counted(seen: Webhooks, health: EngineHealth | None) -> Webhooks:
+    if health is None or health.webhooks is None:
+        return seen
+    ok, replays, refused = health.webhooks
+    return replace(seen, ok=max(ok, seen.ok), replays=max(replays, seen.replays), refused=max(refused, seen.refused))
+
+
+def alarms(link: Link, board: Board, health: EngineHealth | None) -> list[str]:
+    """What must not be overlooked, the worst first."""
+    found: list[str] = []
+    if link.state == "lost":
+        found.append(f"connection to the engine lost: {link.why}. Calls go on there; connecting again …")
+    elif board.engine_stopped:
+        found.append(f"the engine stopped: {board.engine_stopped}")
+    if health is not None and not health.verifying:
+        found.append("SIGNATURES ARE NOT CHECKED: anybody who reaches the port can forge calls")
+    if health is not None and health.stopping:
+        found.append("the engine is stopping: live calls may finish, new ones are refused")
+    return [*found, *(health.troubles if health else ())]
+
+
+def available(registry: Registry, call: Call | None) -> frozenset[str]:
+    """Commands that make sense with this call selected."""
+    return frozenset(command.name for command in registry.commands if missing_for(command, call) == "")
+
+
+def missing_for(command: Command, call: Call | None) -> str:
+    """Why a command can not be run now, or nothing."""
+    if command.needs and call is None:
+        return "select a call first"
+    if command.needs == "live" and call is not None and not call.live:
+        return f"this call is over ({call.state.value}): select a live one"
+    return ""
+
+
+def choices(themes: Mapping[str, object]) -> dict[str, list[str]]:
+    """Words that complete a command's argument."""
+    return {"theme": sorted(themes), "copy": ["number", "line", "transcript"], "filter": ["ringing", "listening"]}

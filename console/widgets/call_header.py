@@ -1,0 +1,57 @@
+"""The line above the transcript: whose call this is, where it stands, who has the floor, what is under way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from console.paint import Part, Row, pack
+from console.text import clean, clock_text
+from console.widgets.lines import Panel
+from console.words import FLOOR_LOOKS, STATE_LOOKS, number_text
+from engine.client import Call
+
+
+def call_header_row(
+    call: Call | None, now: int, width: int, *, masked: bool, pending: str = "", alert: str = ""
+) -> Row:
+    """The selected call in one line. Times are epoch ms; `pending` is what was asked and is not done yet."""
+    if call is None:
+        return ((" no call selected", "dim"),)
+    look, floor = STATE_LOOKS[call.state], FLOOR_LOOKS[call.floor]
+    began = call.answered_at or call.started_at
+    left: list[Part] = [
+        (0, ((f" {number_text(call.peer, masked)}", "title"),)),
+        (3, ((call.direction, "dim"),)),
+        (0, ((f"{look.symbol} {look.word}", look.ink),)),
+        (1, ((clock_text(((call.ended_at or now) - began) / 1000), "text"),)),
+        (4, ((call.mode, "dim"),)),
+        (3, ((f"keys {clean(call.dtmf[-12:])}", "dim"),) if call.dtmf else ()),
+    ]
+    right: list[Part] = [
+        (1, ((pending, "warn"),) if pending else ()),
+        (0, (("!", "bad"),) if alert else ()),
+        (1, (("floor ", "dim"), (f"{floor.symbol} {floor.word} ", floor.ink)) if call.live else ()),
+    ]
+    return pack(left, right, width)
+
+
+class CallHeader(Panel):
+    """Shows the selected call."""
+
+    DEFAULT_CSS = "CallHeader { height: 1; background: $surface; }"
+
+    call: Call | None = None
+    now = 0
+    masked = False
+    pending = ""
+    alert = ""
+
+    def show(self, call: Call | None, now: int, *, masked: bool, pending: str, alert: str) -> None:
+        """Draw `call` as it is at `now` (epoch ms)."""
+        self.call, self.now, self.masked, self.pending, self.alert = call, now, masked, pending, alert
+        self.redraw()
+
+    def draw(self, width: int, height: int) -> Sequence[Row]:
+        return [
+            call_header_row(self.call, self.now, width, masked=self.masked, pending=self.pending, alert=self.alert)
+        ]

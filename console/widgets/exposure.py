@@ -1,0 +1,118 @@
+"""The exposure panel: who reaches us where, how webhooks were judged, and how the last one and the media fared."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from console.facts import Exposure, Streams, Webhooks
+from console.paint import Part, Row, crop_row, pack
+from console.widgets.lines import Panel
+
+
+@dataclass(frozen=True, slots=True)
+class ExposureFacts:
+    """All that the panel says."""
+
+    exposure: Exposure = Exposure()
+    webhooks: Webhooks = Webhooks()
+    streams: Streams = Streams()
+    port: int | None = None
+    verifying: bool = True
+
+
+def exposure_rows(facts: ExposureFacts, width: int, height: int) -> list[Row]:
+    """One or two lines; a refused webhook always says why."""
+    hooks = facts.webhooks
+    left: list[Part] = [
+        (2, ((" EXPOSURE ", "title"), *_route(facts))),
+        (1, _webhooks(hooks)),
+        (1, _streams(facts.streams)),
+        (1, _signatures(facts)),
+    ]
+    last, bad = _last(hooks), _refused(hooks) or _trouble(facts)
+    if height == 1:
+        return [bad or pack(left, [(3, last)], width)]
+    return [pack(left, [(3, _address(facts))], width), crop_row(bad or last, width)]
+
+
+def _route(facts: ExposureFacts) -> Row:
+    provider = facts.exposure.provider or "loopback"
+    port = f" → :{facts.port}" if facts.port else ""
+    return ((f"{provider}{port}", "open" if facts.exposure.public_url else "closed"),)
+
+
+def _webhooks(hooks: Webhooks) -> Row:
+    if not hooks.last_at:
+        return (("webhook ", "dim"), ("○ none yet", "off"))
+    good = hooks.last_verdict in ("ok", "replay")
+    mark = ("● ", "good") if good else ("✗ ", "bad")
+    words = [f"{hooks.ok} ok"]
+    words += [f"{hooks.replays} replayed"] if hooks.replays else []
+    words += [f"{hooks.refused} refused"] if hooks.refused else []
+    return (("webhook ", "dim"), mark, (" ".join(words), "text"))
+
+
+def _streams(streams: Streams) -> Row:
+    if not streams.last:
+        return (("stream ", "dim"), ("○", "off"))
+    if streams.last == "lost":
+        return (("stream ", "dim"), ("✗ lost", "bad"))
+    lost = f" {streams.lost} lost" if streams.lost else ""
+    return (("stream ", "dim"), ("● ", "good"), (f"{streams.started}/{streams.opened}", "text"), (lost, "warn"))
+
+
+def _signatures(facts: ExposureFacts) -> Row:
+    if not facts.verifying:
+        return (("signatures ", "dim"), ("✗ NOT CHECKED", "bad"))
+    hooks = facts.webhooks
+    total = hooks.ok + hooks.replays + hooks.refused
+    good = hooks.ok + hooks.replays
+    return (("signatures ", "dim"), (f"{good}/{total}", "text" if good == total else "bad"))
+
+
+def _last(hooks: Webhooks) -> Row:
+    if not hooks.last_at:
+        return ()
+    took = f" {hooks.last_ms:.0f} ms" if hooks.last_ms is not None and hooks.last_ms >= 0 else ""
+    when = time.strftime("%H:%M:%S", time.localtime(hooks.last_at / 1000))
+    effect = f" → {hooks.last_effect}" if hooks.last_effect else ""
+    said = f"{hooks.last_type or 'webhook'} {hooks.last_verdict}{effect}{took} "
+    return ((f" last {when} ", "dim"), (said, "text"))
+
+
+def _refused(hooks: Webhooks) -> Row:
+    if hooks.last_verdict in ("ok", "replay", ""):
+        return ()
+    why = hooks.last_why or "the signature did not verify"
+    return ((" ✗ last webhook refused: ", "bad"), (why, "text"))
+
+
+def _trouble(facts: ExposureFacts) -> Row:
+    if facts.exposure.error:
+        return ((" ✗ probe: ", "bad"), (facts.exposure.error, "text"))
+    if facts.streams.last == "lost" and facts.streams.last_why:
+        return ((" ✗ stream lost: ", "bad"), (facts.streams.last_why, "text"))
+    return ()
+
+
+def _address(facts: ExposureFacts) -> Row:
+    return ((f"{facts.exposure.public_url} ", "dim"),) if facts.exposure.public_url else ()
+
+
+class ExposurePanel(Panel):
+    """Shows exposure, webhooks and media streams."""
+
+    DEFAULT_CSS = "ExposurePanel { height: 2; background: $surface; }"
+
+    facts = ExposureFacts()
+
+    def show(self, facts: ExposureFacts) -> None:
+        """Draw these facts."""
+        if facts != self.facts:
+            self.facts = facts
+            self.redraw()
+
+    def draw(self, width: int, height: int) -> Sequence[Row]:
+        return exposure_rows(self.facts, width, height)

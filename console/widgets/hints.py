@@ -1,0 +1,75 @@
+"""The bottom line: what each key does. Every hint can be clicked, and one that makes no sense now is grey."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from textual import events
+from textual.message import Message
+
+from console.keys import Command, Registry, key_label
+from console.paint import Row, row_width
+from console.widgets.lines import Panel
+
+
+def hint_rows(
+    commands: Sequence[Command], available: frozenset[str], width: int
+) -> tuple[Row, list[tuple[int, int, str]]]:
+    """The row, and where in it (first and last cell) which command stands. The least important make room."""
+    shown = list(commands)
+    while shown and row_width(_row(shown, available)[0]) > width:
+        shown.remove(max(shown[:-2] or shown, key=lambda command: command.hint))
+    return _row(shown, available)
+
+
+def _row(commands: Sequence[Command], available: frozenset[str]) -> tuple[Row, list[tuple[int, int, str]]]:
+    spans: list[tuple[str, str]] = [(" ", "text")]
+    places: list[tuple[int, int, str]] = []
+    at = 1
+    for command in commands:
+        usable = command.name in available
+        label = key_label(command.keys[0]) if command.keys else ":"
+        spans += [
+            (label, "key" if usable else "off"),
+            (f" {command.label}", "dim" if usable else "off"),
+            ("  ", "text"),
+        ]
+        length = row_width(spans[-3:-1])
+        places.append((at, at + length, command.name))
+        at += length + 2
+    return tuple(spans), places
+
+
+class Hints(Panel):
+    """Shows the footer's commands."""
+
+    DEFAULT_CSS = "Hints { height: 1; background: $panel; }"
+
+    class Chosen(Message):
+        """A hint was clicked."""
+
+        def __init__(self, name: str) -> None:
+            super().__init__()
+            self.name = name
+
+    def __init__(self, registry: Registry) -> None:
+        super().__init__(id="hints")
+        self.registry = registry
+        self.available: frozenset[str] = frozenset()
+        self._places: list[tuple[int, int, str]] = []
+
+    def show(self, available: frozenset[str]) -> None:
+        """Draw the hints; commands outside `available` are grey."""
+        if available != self.available:
+            self.available = available
+            self.redraw()
+
+    def draw(self, width: int, height: int) -> Sequence[Row]:
+        row, self._places = hint_rows(self.registry.hints(), self.available, width)
+        return [row]
+
+    def on_click(self, event: events.Click) -> None:
+        for start, end, name in self._places:
+            if start <= event.x < end:
+                self.post_message(self.Chosen(name))
+                return

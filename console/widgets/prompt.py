@@ -1,0 +1,176 @@
+"""The prompt line: what is typed is said, asked, filtered by, or run as a command.
+
+The call that a line is meant for is fixed when the prompt opens: rows that move meanwhile do not change who hears it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Final, Literal
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.containers import Horizontal
+from textual.content import Content
+from textual.message import Message
+from textual.suggester import Suggester
+from textual.widgets import Input, Static
+
+Mode = Literal["speak", "continue", "filter", "command"]
+HISTORY: Final = 100
+_TITLES: Final[dict[Mode, str]] = {"speak": "speak", "continue": "continue", "filter": "filter", "command": "command"}
+_PLACEHOLDERS: Final[dict[Mode, str]] = {
+    "speak": "what the caller should hear",
+    "continue": "what the caller should answer",
+    "filter": "number, state or words; ! for all but those",
+    "command": "command, Tab completes",
+}
+Completer = Callable[[str], str | None]
+
+
+class CommandSuggester(Suggester):
+    """Completes what is typed in command mode."""
+
+    def __init__(self, complete: Completer) -> None:
+        super().__init__(use_cache=False, case_sensitive=True)
+        self._complete = complete
+
+    async def get_suggestion(self, value: str) -> str | None:
+        return self._complete(value)
+
+
+class PromptInput(Input):
+    """An input in which Tab takes the suggestion and the arrows walk through the history."""
+
+    def __init__(self, walk: Callable[[int], None]) -> None:
+        super().__init__(compact=True, id="prompt-input", select_on_focus=False)
+        self._walk = walk
+        self.cursor_blink = False
+
+    async def on_key(self, event: events.Key) -> None:
+        if event.key in ("up", "down"):
+            event.stop()
+            event.prevent_default()
+            self._walk(-1 if event.key == "up" else 1)
+        elif event.key == "tab" and self._suggestion:
+            event.stop()
+            event.prevent_default()
+            self.value = self._suggestion
+            self.cursor_position = len(self.value)
+
+
+class Prompt(Horizontal):
+    """One line that is asleep until a mode is opened."""
+
+    DEFAULT_CSS = """
+    Prompt { height: 1; background: $background; }
+    Prompt > #prompt-label { width: auto; color: $key; text-style: bold; padding: 0 1; }
+    Prompt > #prompt-idle { width: 1fr; color: $text-muted; padding: 0 1; }
+    Prompt > #prompt-hint { width: auto; color: $text-muted; padding: 0 1; }
+    Prompt > #prompt-input { width: 1fr; background: $background; padding: 0; }
+    Prompt #prompt-label, Prompt #prompt-input, Prompt #prompt-hint { display: none; }
+    Prompt.-open #prompt-label, Prompt.-open #prompt-input, Prompt.-open #prompt-hint { display: block; }
+    Prompt.-open #prompt-idle { display: none; }
+    """
+
+    class Submitted(Message):
+        """A line was entered."""
+
+        def __init__(self, mode: Mode, text: str, call_id: str | None) -> None:
+            super().__init__()
+            self.mode = mode
+            self.text = text
+            self.call_id = call_id
+
+    class Edited(Message):
+        """The text changed while it is being typed."""
+
+        def __init__(self, mode: Mode, text: str) -> None:
+            super().__init__()
+            self.mode = mode
+            self.text = text
+
+    class Closed(Message):
+        """The prompt went back to sleep. `cancelled`: with Esc."""
+
+        def __init__(self, mode: Mode, cancelled: bool) -> None:
+            super().__init__()
+            self.mode = mode
+            self.cancelled = cancelled
+
+    def __init__(self, complete: Completer, hint: Callable[[Mode, str], str]) -> None:
+        super().__init__(id="prompt")
+        self.mode: Mode | None = None
+        self.call_id: str | None = None
+        self._hint = hint
+        self._suggester = CommandSuggester(complete)
+        self._history: dict[Mode, deque[str]] = {mode: deque(maxlen=HISTORY) for mode in _TITLES}
+        self._place = 0
+
+    def compose(self) -> ComposeResult:
+        yield Static(id="prompt-label", markup=False)
+        yield PromptInput(self._walk)
+        yield Static(id="prompt-hint", markup=False)
+        yield Static(id="prompt-idle", markup=False)
+
+    @property
+    def input(self) -> PromptInput:
+        return self.query_one(PromptInput)
+
+    def idle(self, text: str) -> None:
+        """What the sleeping prompt says."""
+        self.query_one("#prompt-idle", Static).update(Content(text), layout=False)
+
+    def open(self, mode: Mode, *, call_id: str | None = None, to: str = "", text: str = "") -> None:
+        """Wake up in `mode`; `call_id` and `to` (as it is shown) say whom a spoken line is for."""
+        self.mode, self.call_id = mode, call_id
+        self._place = len(self._history[mode])
+        self.query_one("#prompt-label", Static).update(Content(f"{_TITLES[mode]}{' to ' + to if to else ''} ›"))
+        box = self.input
+        box.suggester = self._suggester if mode == "command" else None
+        box.placeholder = _PLACEHOLDERS[mode]
+        box.value = text
+        box.cursor_position = len(text)
+        self.add_class("-open")
+        box.focus()
+        self._show_hint(text)
+
+    def close(self, cancelled: bool = False) -> None:
+        """Go back to sleep."""
+        mode, self.mode = self.mode, None
+        if mode is None:
+            return
+        self.remove_class("-open")
+        self.input.value = ""
+        self.post_message(self.Closed(mode, cancelled))
+
+    def _show_hint(self, text: str) -> None:
+        if self.mode is not None:
+            self.query_one("#prompt-hint", Static).update(Content(self._hint(self.mode, text)))
+
+    def _walk(self, step: int) -> None:
+        if self.mode is None:
+            return
+        history = self._history[self.mode]
+        self._place = max(0, min(len(history), self._place + step))
+        self.input.value = history[self._place] if self._place < len(history) else ""
+        self.input.cursor_position = len(self.input.value)
+
+    @on(Input.Changed)
+    def _changed(self, event: Input.Changed) -> None:
+        event.stop()
+        if self.mode is not None:
+            self._show_hint(event.value)
+            self.post_message(self.Edited(self.mode, event.value))
+
+    @on(Input.Submitted)
+    def _entered(self, event: Input.Submitted) -> None:
+        event.stop()
+        mode, call_id, text = self.mode, self.call_id, event.value.strip()
+        if mode is None:
+            return
+        if text:
+            self._history[mode].append(text)
+        self.close()
+        self.post_message(self.Submitted(mode, text, call_id))

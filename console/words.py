@@ -1,0 +1,84 @@
+"""How states, people and causes are named on screen: always a symbol and a word, the colour only repeats them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from console.text import clean, mask
+from engine.client import Call, Floor, Speaker, State, first_missing
+
+HELD_ATTENTION_MS: Final = 20_000
+"""A caller on hold for longer asks for the operator's attention."""
+SILENCE_ATTENTION_MS: Final = 25_000
+"""A connected call in which nothing happened for longer does too."""
+
+
+class Look(NamedTuple):
+    """A symbol, a word and the ink of both."""
+
+    symbol: str
+    word: str
+    ink: str
+    short: str = ""
+    """The word in four cells, for narrow tables."""
+
+
+STATE_LOOKS: Final[Mapping[State, Look]] = {
+    State.INITIATED: Look("◌", "starting", "ringing", "dial"),
+    State.RINGING: Look("◐", "ringing", "ringing", "ring"),
+    State.ANSWERED: Look("◉", "answered", "live", "up"),
+    State.ACTIVE: Look("●", "live", "live", "live"),
+    State.SPEAKING: Look("●", "speaking", "live", "talk"),
+    State.LISTENING: Look("●", "listening", "live", "hear"),
+    State.COMPLETED: Look("✓", "completed", "ended", "done"),
+    State.HANGUP_USER: Look("✓", "hung up", "ended", "hung"),
+    State.HANGUP_BOT: Look("✓", "we ended", "ended", "end"),
+    State.TIMEOUT: Look("✗", "timeout", "failed", "time"),
+    State.ERROR: Look("✗", "error", "failed", "err"),
+    State.FAILED: Look("✗", "failed", "failed", "fail"),
+    State.NO_ANSWER: Look("✗", "no answer", "failed", "none"),
+    State.BUSY: Look("✗", "busy", "failed", "busy"),
+    State.VOICEMAIL: Look("◍", "voicemail", "ended", "mail"),
+}
+SPEAKER_LOOKS: Final[Mapping[Speaker, Look]] = {
+    "agent": Look("▸", "agent", "agent"),
+    "caller": Look("◂", "caller", "caller"),
+    "operator": Look("◆", "operator", "operator"),
+}
+FLOOR_LOOKS: Final[Mapping[Floor, Look]] = {
+    "agent": Look("▸", "agent", "agent"),
+    "operator": Look("◆", "operator", "operator"),
+    "held": Look("‖", "held", "warn"),
+}
+DIRECTION_SYMBOLS: Final = {"inbound": "◂", "outbound": "▸"}
+
+
+def number_text(number: str, masked: bool) -> str:
+    """A number as the table shows it."""
+    shown = clean(number, 32) or "unknown"
+    return mask(shown) if masked and number else shown
+
+
+def attention(call: Call, now: int, trouble: str = "", talking: bool = False) -> str:
+    """Why a person should look at this call, or nothing.
+
+    `trouble` is what the reader of events noticed; `talking` means that the caller is in the middle of a sentence.
+    """
+    if not call.live:
+        return ""
+    if call.error is not None:
+        return clean(str(call.error.get("message") or call.error.get("code") or "error"), 200)
+    if call.deaf:
+        return "speech recognition failed: the agent is deaf"
+    if trouble:
+        return trouble
+    rung = first_missing(call, now)
+    if rung is not None:
+        return rung.why
+    if call.floor == "held" and now - call.last_at > HELD_ATTENTION_MS:
+        return "the caller has been on hold for a while"
+    quiet = call.state in (State.ACTIVE, State.LISTENING) and not talking
+    if quiet and now - call.last_at > SILENCE_ATTENTION_MS:
+        return "nobody has said anything for a while"
+    return ""
