@@ -18,6 +18,7 @@ Slug = Literal[
     "call_not_connected",
     "call_not_found",
     "carrier_refused",
+    "engine_failed",
     "engine_stopping",
     "invalid_digits",
     "invalid_message",

@@ -137,7 +137,7 @@ class Engine(EngineApi):
             await self._exposure.open(self._web.port)
             await self._carrier.open()
             stack.push_async_callback(self._carrier.close)
-            await self._carrier.claim_number(self._operations.from_number, self._exposure.webhook_url())
+            await self._register_numbers()
             await self._door.open()
             stack.push_async_callback(self._door.close)
             self._lock.update(control=self._door.address)
@@ -152,6 +152,12 @@ class Engine(EngineApi):
             ready.set()
             await stop.wait()
             await self._drain()
+
+    async def _register_numbers(self) -> None:
+        """Calls to our numbers come to this engine, where we may say so."""
+        numbers = dict.fromkeys((self._operations.from_number, *self.config.numbers))
+        for number in filter(None, numbers):
+            await self._carrier.register_number(number, self._exposure.webhook_url())
 
     async def _load(self) -> None:
         """Fold what the log knows: the recent calls and whatever is still open."""
@@ -199,6 +205,15 @@ class Engine(EngineApi):
     async def _cancel_background(self, group: asyncio.TaskGroup) -> None:
         for task in self._background:
             task.cancel()
+
+    @property
+    def carrier(self) -> Carrier:
+        """The carrier that this engine talks to."""
+        return self._carrier
+
+    async def speech_settled(self) -> None:
+        """Return once every speech engine is ready or has failed."""
+        await self._desk.settled()
 
     # -- acting (EngineApi) -------------------------------------------------------------------
 

@@ -19,13 +19,12 @@ from typing import Final
 import uvloop
 
 from engine import __version__
+from engine.api import Refusal
 from engine.carriers.base import CarrierError
 from engine.carriers.factory import make_carrier
 from engine.config import Config
 from engine.engine import Engine
-from engine.speech.brains.factory import make_brain
 from engine.speech.desk import SpeechDesk
-from engine.speech.factory import make_recogniser, make_voice
 from engine.speech.ports import SpeechUnavailable
 from engine.store import DATABASE_NAME, LOCK_NAME, EngineLock, EventLog, StoreError
 from engine.web.server import PortTaken
@@ -38,12 +37,11 @@ SWITCH_INTERVAL: Final = 0.0005
 """Seconds a thread may keep the interpreter while another wants it: a screen must not make audio late."""
 
 
-class EngineFailed(Exception):
-    """The engine could not start, or ended by itself. `hint` says what to do."""
+class EngineFailed(Refusal):
+    """The engine could not start, or ended by itself."""
 
-    def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.hint = hint
+    def __init__(self, error: str, hint: str = "") -> None:
+        super().__init__("engine_failed", error, hint)
 
 
 @asynccontextmanager
@@ -63,6 +61,9 @@ async def open_engine(config: Config, state_dir: Path, desk: SpeechDesk | None =
 
 def make_desk(config: Config) -> SpeechDesk:
     """The speech engines that the configuration names. Raises EngineFailed for one that does not exist."""
+    from engine.speech.brains.factory import make_brain
+    from engine.speech.factory import make_recogniser, make_voice
+
     try:
         return SpeechDesk(make_recogniser(config), make_voice(config), make_brain(config))
     except SpeechUnavailable as error:

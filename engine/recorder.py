@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from engine.book import CallBook
-from engine.calls import Call, Draft, Event
+from engine.calls import Call, Draft, Event, State
 from engine.clock import epoch_ms
 from engine.store import EventLog, StoreError
 
@@ -24,10 +24,19 @@ MAX_WAITING: Final = 20_000
 RETRY_SECONDS: Final = 1.0
 
 
+_ONCE: Final[dict[str, Callable[[Call], bool]]] = {
+    "call.accepted": lambda call: call.provider_call_id is not None,
+    "call.ringing": lambda call: "ringing" in call.rungs or call.state is not State.INITIATED,
+    "call.answered": lambda call: call.answered_at is not None,
+    "call.ended": lambda call: not call.live,
+}
+"""Facts that a call has once -> whether it has it already."""
+
+
 @dataclass(slots=True)
 class _Batch:
     drafts: Sequence[Draft]
-    done: asyncio.Future[Sequence[Event]] | None
+    done: asyncio.Future[None] | None
 
 
 class Recorder:
@@ -54,13 +63,13 @@ class Recorder:
             return
         self._put(_Batch(drafts, None))
 
-    async def record(self, *drafts: Draft) -> Sequence[Event]:
+    async def record(self, *drafts: Draft) -> None:
         """Record facts and return once they are on disk. Raises StoreError; then none of them is stored."""
         if self._size + len(drafts) > MAX_WAITING:
             raise StoreError("the event log is far behind", "check the disk that holds the state folder")
-        done: asyncio.Future[Sequence[Event]] = asyncio.get_running_loop().create_future()
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._put(_Batch(drafts, done))
-        return await done
+        await done
 
     async def barrier(self) -> None:
         """Return once everything that was posted before is stored and in the book."""
@@ -92,7 +101,7 @@ class Recorder:
         self._wake.set()
 
     async def _store(self, batches: Sequence[_Batch]) -> None:
-        drafts = [draft for batch in batches for draft in batch.drafts]
+        drafts = self._news(batches)
         try:
             events = await self._log.append(drafts) if drafts else ()
         except StoreError as error:
@@ -104,12 +113,25 @@ class Recorder:
         changes = self._book.take(events)
         for before, after in changes:
             self._on_change(before, after)
-        start = 0
         for batch in batches:
-            end = start + len(batch.drafts)
             if batch.done is not None and not batch.done.done():
-                batch.done.set_result(events[start:end])
-            start = end
+                batch.done.set_result(None)
+
+    def _news(self, batches: Sequence[_Batch]) -> list[Draft]:
+        """What is not in the log already. Several reporters may tell the same fact of a call: the carrier by
+        webhook, its REST reply, our own hang-up. It is written down once.
+        """
+        news: list[Draft] = []
+        seen: set[tuple[str, str | None]] = set()
+        for draft in (draft for batch in batches for draft in batch.drafts):
+            if draft.type in _ONCE:
+                key = (draft.type, draft.call_id)
+                call = self._book.get(draft.call_id or "")
+                if key in seen or (call is not None and _ONCE[draft.type](call)):
+                    continue
+                seen.add(key)
+            news.append(draft)
+        return news
 
     async def _failed(self, batches: Sequence[_Batch], error: StoreError) -> None:
         """Those who wait are refused; what nobody waits for stays in front of the queue and is tried again."""

@@ -25,7 +25,7 @@ class Capabilities:
     reopen_stream: bool = False
     """A live call survives the loss of its media socket, and the stream can be opened again."""
     inline_notify: bool = False
-    """A message can be part of the dial request, so that it is heard even when no webhook reaches us."""
+    """A notify message goes with the dial request, so that it is heard even when no webhook reaches us."""
     answers_by_reply: bool = True
     """An inbound call is answered by the document in the webhook's reply, not by a REST command."""
 
@@ -197,8 +197,8 @@ class Carrier(Protocol):
     async def close(self) -> None:
         """Let go of it."""
 
-    async def claim_number(self, number: str | None, webhook_url: str) -> None:
-        """Have calls to our number reported to `webhook_url`, on carriers whose numbers we may point ourselves."""
+    async def register_number(self, number: str, webhook_url: str) -> None:
+        """Have calls to our number reported to `webhook_url`; nothing on carriers where a person sets that."""
 
     async def dial(self, order: DialOrder) -> str:
         """Place a call; returns the carrier's id. Never sent twice: kind `unknown` means ask `find`."""

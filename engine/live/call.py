@@ -309,6 +309,8 @@ class LiveCall:
         self.replies.caller_quiet()
         if self._answer is not None and not self._answer.done():
             self._answer.set_result(text)
+        elif not self._greeted:
+            return  # Whoever picks up says "Hello?"; what we say first is the answer to that.
         elif self._floor == "agent" and self._group is not None and not self._over.is_set():
             self.replies.answer(clock, self._group)
 

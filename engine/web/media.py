@@ -149,7 +149,7 @@ class MediaDoor:
     ) -> None:
         live = self._calls.get(call.call_id)
         transport = request.transport
-        if live is None or not isinstance(transport, asyncio.Transport):
+        if live is None or transport is None:
             await socket.close(code=WSCloseCode.GOING_AWAY, drain=False)
             return
         session = MediaSession(socket, wire, self._ticker, transport)

@@ -1,0 +1,266 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import orjson
+import pytest
+
+from engine.calls import Draft
+from engine.live.mouth import MAX_LINES, Mouth, MouthFull
+from engine.live.turn_clock import TurnClock
+from engine.media.audio import Audio, AudioFormat
+from engine.media.playout import Playout
+from engine.media.ticker import Ticker
+from engine.media.twilio_wire import TwilioWire
+from engine.speech.ports import SpeechUnavailable
+from tests.virtual_time import virtual_time
+
+PCM = AudioFormat("pcm16", 8000)
+MS_PER_CHARACTER = 50
+
+
+class Voice:
+    """Silence, 50 ms a character, in pieces that take `pause` seconds each to make."""
+
+    name = "test voice"
+
+    def __init__(self, pause: float = 0.0, broken: str = "") -> None:
+        self.pause = pause
+        self.broken = broken
+        self.asked: list[str] = []
+
+    async def start(self) -> None:
+        """Nothing to load."""
+
+    async def speak(self, text: str, voice: str = "") -> AsyncGenerator[Audio, None]:
+        self.asked.append(text)
+        if self.broken:
+            raise SpeechUnavailable(self.broken)
+        for word in text.split():
+            await asyncio.sleep(self.pause)
+            yield Audio(PCM, bytes(PCM.bytes_for(MS_PER_CHARACTER * (len(word) + 1))))
+
+    async def close(self) -> None:
+        """Nothing to let go of."""
+
+
+class Phone:
+    """A carrier that plays what it is sent at its own pace and returns marks when they are reached."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._until = 0.0
+        self._generation = 0
+        self.cleared = 0
+        self.playout: Playout | None = None
+
+    def send(self, messages: Sequence[bytes]) -> None:
+        for message in messages:
+            self._take(orjson.loads(message))
+
+    def _take(self, frame: dict[str, Any]) -> None:
+        now = self._loop.time()
+        match frame["event"]:
+            case "media":
+                self._until = max(self._until, now) + 0.02
+            case "mark":
+                self._loop.call_at(max(self._until, now), self._echo, frame["mark"]["name"], self._generation)
+            case "clear":
+                self._generation += 1
+                self.cleared += 1
+                self._until = now
+
+    def _echo(self, name: str, generation: int) -> None:
+        if self.playout is not None and generation == self._generation:
+            self.playout.mark_returned(name)
+
+
+class Bench:
+    """A mouth on a phone, in virtual time."""
+
+    def __init__(self, voice: Voice) -> None:
+        loop = asyncio.get_running_loop()
+        self.facts: list[Draft] = []
+        self.phone = Phone(loop)
+        self.ticker = Ticker(loop.time)
+        wire = TwilioWire()
+        wire.receive(_START)
+        self.playout = Playout(wire, self.phone.send, self.ticker)
+        self.phone.playout = self.playout
+        self.voice = voice
+        self.mouth = Mouth("call-0001", voice, "", self.post, lambda: loop.time() * 1000)
+
+    def post(self, *drafts: Draft) -> None:
+        self.facts.extend(drafts)
+
+    def types(self) -> list[str]:
+        return [draft.type for draft in self.facts]
+
+
+_START = orjson.dumps(
+    {
+        "event": "start",
+        "sequenceNumber": "1",
+        "streamSid": "MZ1",
+        "start": {
+            "accountSid": "AC1",
+            "streamSid": "MZ1",
+            "callSid": "CA1",
+            "tracks": ["inbound"],
+            "mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1},
+            "customParameters": {},
+        },
+    }
+)
+
+
+@asynccontextmanager
+async def bench(voice: Voice | None = None, *, attached: bool = True) -> AsyncGenerator[Bench, None]:
+    it = Bench(voice or Voice())
+    tasks = [asyncio.create_task(it.ticker.run()), asyncio.create_task(it.mouth.run())]
+    if attached:
+        it.mouth.attach(it.playout)
+    try:
+        yield it
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@virtual_time
+async def test_a_line_is_spoken_only_when_the_carrier_has_played_it() -> None:
+    async with bench() as it:
+        line = it.mouth.say("Good morning.")
+        assert not line.done.done()
+        assert await line.done == "heard"
+        assert it.types() == ["say.queued", "say.started", "say.heard"]
+        assert it.facts[-1].data["ms"] == pytest.approx(13 * MS_PER_CHARACTER, abs=60)
+        assert asyncio.get_running_loop().time() >= it.facts[-1].data["ms"] / 1000
+
+
+@virtual_time
+async def test_lines_are_spoken_one_after_the_other() -> None:
+    async with bench() as it:
+        lines = [it.mouth.say(text) for text in ("One thing.", "Another thing.", "A last one.")]
+        assert await asyncio.gather(*(line.done for line in lines)) == ["heard"] * 3
+        spoken = [draft.data["sayId"] for draft in it.facts if draft.type in ("say.started", "say.heard")]
+        assert sorted(spoken, key=[line.say_id for line in lines].index) == sorted(spoken, key=spoken.index), (
+            "each line starts and is heard in the order in which it was asked for"
+        )
+
+
+@virtual_time
+async def test_a_cut_keeps_what_was_heard_and_skips_what_waits() -> None:
+    async with bench() as it:
+        first = it.mouth.say("This is a rather long sentence about nothing at all.")
+        second = it.mouth.say("Nobody will hear this.")
+        await asyncio.sleep(1.0)
+        it.mouth.cut("the caller interrupted")
+        assert (await first.done, await second.done) == ("cut", "skipped")
+        cut = next(draft for draft in it.facts if draft.type == "say.cut")
+        assert 0 < len(cut.data["heardText"]) < len(first.text)
+        assert first.text.startswith(cut.data["heardText"])
+        assert it.phone.cleared == 1
+        assert not it.mouth.busy
+        assert await it.mouth.say("And now this.").done == "heard"
+
+
+@virtual_time
+async def test_a_cut_stops_a_synthesis_that_is_under_way() -> None:
+    async with bench(Voice(pause=5.0)) as it:
+        line = it.mouth.say("Slow words")
+        await asyncio.sleep(1.0)
+        it.mouth.cut("no")
+        assert await line.done == "skipped"
+        it.voice.pause = 0.0
+        began = asyncio.get_running_loop().time()
+        assert await it.mouth.say("Quick").done == "heard"
+        assert asyncio.get_running_loop().time() - began < 1.0
+
+
+@virtual_time
+async def test_a_failing_voice_fails_its_line_and_no_other() -> None:
+    async with bench(Voice(broken="the model is missing")) as it:
+        broken = it.mouth.say("One")
+        assert await broken.done == "failed"
+        assert broken.error == "the model is missing"
+        it.voice.broken = ""
+        assert await it.mouth.say("Two").done == "heard"
+
+
+@virtual_time
+async def test_a_voice_that_never_ends_fails_its_line_after_a_limit() -> None:
+    async with bench(Voice(pause=3600)) as it:
+        line = it.mouth.say("Never")
+        assert await line.done == "failed"
+        assert "took more than" in line.error
+
+
+@virtual_time
+async def test_a_line_of_nothing_but_silence_marks_fails_instead_of_hanging() -> None:
+    async with bench() as it:
+        line = it.mouth.say("  ")
+        assert await line.done == "failed"
+        assert line.error == "the voice gave no audio"
+
+
+@virtual_time
+async def test_lines_wait_for_a_stream_and_survive_its_loss() -> None:
+    async with bench(attached=False) as it:
+        first, second = it.mouth.say("Hello there my friend."), it.mouth.say("Second.")
+        await asyncio.sleep(5)
+        assert it.types() == ["say.queued", "say.queued"]
+        it.mouth.attach(it.playout)
+        await asyncio.sleep(0.5)
+        it.mouth.detach()
+        assert await first.done == "cut"
+        it.mouth.attach(Bench(it.voice).playout)
+        assert not second.done.done()
+
+
+@virtual_time
+async def test_only_so_many_lines_may_wait() -> None:
+    async with bench(attached=False) as it:
+        for _ in range(MAX_LINES):
+            it.mouth.say("More")
+        assert it.mouth.full
+        with pytest.raises(MouthFull):
+            it.mouth.say("Too much")
+
+
+@virtual_time
+async def test_a_prepared_line_is_not_synthesized_again() -> None:
+    async with bench() as it, asyncio.TaskGroup() as group:
+        prepared = it.mouth.prepare("Good morning.", group)
+        await prepared
+        assert await it.mouth.say("Good morning.", prepared=prepared).done == "heard"
+        assert it.voice.asked == ["Good morning."]
+
+
+@virtual_time
+async def test_a_turn_is_complete_with_the_first_mark_of_its_first_line() -> None:
+    async with bench() as it:
+        clock = TurnClock(3)
+        for point in ("voiced", "ended", "text", "words", "sentence"):
+            clock.reach(point, 0.0)
+        await it.mouth.say("An answer to that.", kind="reply", clock=clock).done
+        turns = [draft for draft in it.facts if draft.type == "turn.completed"]
+        assert len(turns) == 1
+        assert turns[0].data["turn"] == 3
+        assert turns[0].data["stages"]["total"] >= 20
+
+
+@virtual_time
+async def test_replies_that_wait_are_skipped_and_other_lines_are_not() -> None:
+    async with bench() as it:
+        playing = it.mouth.say("A line that plays now.", kind="reply")
+        await asyncio.sleep(0.1)
+        reply = it.mouth.say("An older reply.", kind="reply")
+        operator = it.mouth.say("From the operator.", speaker="operator")
+        it.mouth.skip_replies("a newer turn")
+        assert await reply.done == "skipped"
+        assert (await playing.done, await operator.done) == ("heard", "heard")
