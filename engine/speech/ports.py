@@ -33,6 +33,8 @@ class Final:
 
     text: str
     utterance: int
+    dropped_ms: int = 0
+    """Audio of it that the recogniser had no time for: words may be missing."""
 
 
 @dataclass(frozen=True, slots=True)

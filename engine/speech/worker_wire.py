@@ -16,6 +16,10 @@ from typing import Final
 
 _HEADER: Final = struct.Struct("!IBI")
 MAX_PAYLOAD: Final = 4 * 1024 * 1024
+UTTERANCE: Final = struct.Struct("!II")
+"""Payload of FINISH and beginning of FINAL: number of the utterance, ms of its audio that were dropped."""
+PROBABILITY: Final = struct.Struct("!f")
+"""Payload of VOICE."""
 
 
 class Kind(IntEnum):

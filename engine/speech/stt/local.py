@@ -1,0 +1,247 @@
+"""Offline speech recognition: Moonshine tiny (`moonshine-voice`) in one process for all calls.
+
+The engine decides where an utterance ends, so the library's streams, which cut lines at their own voice detector, are
+not used: what is spoken between two `finish`es is transcribed whole, again and again while it grows (partials) and a
+last time at its end (final), with the library's detector off and silero deciding what is speech at all."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import itertools
+import json
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from typing import Final
+
+from engine.media.audio import AudioFormat, UnsupportedAudio
+from engine.speech import ports
+from engine.speech.local_extra import HINT, RECOGNISER_PACKAGES, require_moonshine_platform, require_packages
+from engine.speech.ports import Hearing, SpeechUnavailable
+from engine.speech.stt.formats import check_format
+from engine.speech.stt.mailbox import Mailbox
+from engine.speech.worker_process import RestartBudget, WorkerFailed, WorkerProcess
+from engine.speech.worker_wire import PROBABILITY, UTTERANCE, Frame, Kind
+
+OUTBOX_SECONDS: Final = 10
+PATIENCE_SECONDS: Final = 8.0
+"""A worker that is silent, or at one job, for this long hangs."""
+_PING_SECONDS: Final = 2.0
+
+
+class LocalRecogniser:
+    """The `Recogniser` port on Moonshine, all calls in one process. Belongs to the event loop that started it."""
+
+    name = "local"
+
+    def __init__(self, patience_seconds: float = PATIENCE_SECONDS, budget: RestartBudget | None = None) -> None:
+        self._patience = patience_seconds
+        self._budget = budget or RestartBudget()
+        self._listeners: dict[int, LocalListener] = {}
+        self._ids = itertools.count(1)
+        self._worker: WorkerProcess | None = None
+        self._attendants: list[asyncio.Task[None]] = []
+        self._starting = asyncio.Lock()
+        self._waiting = asyncio.Event()
+        self._pong_at = 0.0
+        self._closed = False
+
+    @property
+    def worker_pid(self) -> int | None:
+        """The process that recognises, when there is one."""
+        return self._worker.pid if self._worker else None
+
+    async def start(self) -> None:
+        """Load the model (about 0.7 s). Raises SpeechUnavailable with what to install."""
+        require_moonshine_platform()
+        require_packages("the local recogniser", RECOGNISER_PACKAGES)
+        await self._running()
+
+    async def listen(self, format: AudioFormat) -> LocalListener:  # noqa: A002
+        """A listener for G.711 or pcm16 at 8 kHz, or pcm16 at 16 kHz, mono. Starts a lost worker again."""
+        try:
+            check_format(format)
+        except UnsupportedAudio as unsupported:
+            raise SpeechUnavailable(f"the local recogniser does not understand {unsupported}") from unsupported
+        worker = await self._running()
+        listener = LocalListener(next(self._ids), format, self._waiting.set, self._forget)
+        self._listeners[listener.id] = listener
+        worker.send(Frame(Kind.OPEN, listener.id, json.dumps(dataclasses.asdict(format)).encode()))
+        return listener
+
+    async def close(self) -> None:
+        """End every listener and the worker."""
+        self._closed = True
+        self._lose_all("the recogniser was closed")
+        await self._stop_attendants()
+        if self._worker is not None:
+            await self._worker.close()
+            self._worker = None
+
+    async def _running(self) -> WorkerProcess:
+        """The worker, started again if it died and the budget allows."""
+        async with self._starting:
+            if self._closed:
+                raise SpeechUnavailable("the recogniser was closed")
+            if self._worker is not None:
+                return self._worker
+            if not self._budget.take():
+                raise SpeechUnavailable(
+                    f"the recogniser's process died {self._budget.limit} times within {self._budget.window:.0f} s",
+                    "see the log for the reason; it is tried again later",
+                )
+            await self._stop_attendants()
+            worker = WorkerProcess("engine.speech.stt.worker", self._on_frame, self._on_death)
+            try:
+                await worker.start()
+            except WorkerFailed as failed:
+                raise SpeechUnavailable(f"the local recogniser could not start: {failed}", HINT) from failed
+            self._worker = worker
+            self._attendants = [
+                asyncio.create_task(self._deliver(worker), name="recogniser: deliver audio"),
+                asyncio.create_task(self._watch(worker), name="recogniser: watch the worker"),
+            ]
+            return worker
+
+    async def _stop_attendants(self) -> None:
+        for task in self._attendants:
+            task.cancel()
+        await asyncio.gather(*self._attendants, return_exceptions=True)
+        self._attendants = []
+
+    async def _deliver(self, worker: WorkerProcess) -> None:
+        """Send what the listeners have. While the worker is behind, their outboxes fill and drop."""
+        while True:
+            await self._waiting.wait()
+            self._waiting.clear()
+            for listener in list(self._listeners.values()):
+                for frame in listener.take_frames():
+                    worker.send(frame)
+                await worker.drain()
+
+    async def _watch(self, worker: WorkerProcess) -> None:
+        """Kill a worker that does not answer, or answers that it has been at one job for too long."""
+        self._pong_at = time.monotonic()
+        interval = min(_PING_SECONDS, self._patience / 3)
+        while True:
+            await asyncio.sleep(interval)
+            if time.monotonic() - self._pong_at > self._patience + interval:
+                worker.kill(f"it did nothing for {self._patience:.0f} s")
+                return
+            worker.send(Frame(Kind.PING))
+
+    def _on_frame(self, frame: Frame) -> None:
+        if frame.kind is Kind.PONG:
+            if int(frame.payload) < self._patience * 1000:
+                self._pong_at = time.monotonic()
+        elif (listener := self._listeners.get(frame.id)) is not None:
+            listener.hear(frame)
+
+    def _on_death(self, why: str) -> None:
+        self._worker = None
+        self._lose_all(f"the recogniser's process ended: {why}")
+
+    def _lose_all(self, why: str) -> None:
+        for listener in self._listeners.values():
+            listener.lose(why)
+        self._listeners.clear()
+
+    def _forget(self, listener: LocalListener) -> None:
+        if self._listeners.pop(listener.id, None) is not None and self._worker is not None:
+            self._worker.send(Frame(Kind.CLOSE, listener.id))
+
+
+class LocalListener:
+    """The `Listener` port. Audio waits in an outbox of at most 10 s until the worker takes it."""
+
+    def __init__(
+        self,
+        id_: int,
+        format_: AudioFormat,
+        announce: Callable[[], None],
+        forget: Callable[[LocalListener], None],
+    ) -> None:
+        self.id = id_
+        self._format = format_
+        self._announce, self._forget = announce, forget
+        self._outbox: deque[bytearray | Frame] = deque()
+        self._outbox_bytes = 0
+        self._dropped_bytes = 0
+        self._utterance = 0
+        self._mailbox = Mailbox()
+        self._over = False
+
+    def feed(self, audio: bytes) -> None:
+        """Queue caller audio. Never blocks; beyond 10 s the oldest is dropped and counted in the next `Final`."""
+        if self._over or not audio:
+            return
+        if not self._outbox or isinstance(self._outbox[-1], Frame):
+            self._outbox.append(bytearray())
+        last = self._outbox[-1]
+        assert isinstance(last, bytearray)
+        last += audio
+        self._outbox_bytes += len(audio)
+        excess = self._outbox_bytes - OUTBOX_SECONDS * self._format.bytes_per_second
+        if excess > 0:
+            self._drop(excess)
+        self._announce()
+
+    def finish(self) -> int:
+        """The utterance is over; its `Final` has the returned number."""
+        self._utterance += 1
+        if not self._over:
+            dropped_ms = self._dropped_bytes * 1000 // self._format.bytes_per_second
+            self._dropped_bytes = 0
+            self._outbox.append(Frame(Kind.FINISH, self.id, UTTERANCE.pack(self._utterance, dropped_ms)))
+            self._announce()
+        return self._utterance
+
+    async def hearings(self) -> AsyncIterator[Hearing]:
+        """What is heard, in order, until `close` or `Lost`."""
+        while (hearing := await self._mailbox.take()) is not None:
+            yield hearing
+
+    async def close(self) -> None:
+        """End recognition of this call; `hearings` ends."""
+        if not self._over:
+            self._over = True
+            self._outbox.clear()
+            self._mailbox.close()
+            self._forget(self)
+
+    def take_frames(self) -> list[Frame]:
+        """What is to be sent to the worker (for the recogniser)."""
+        taken = [
+            item if isinstance(item, Frame) else Frame(Kind.AUDIO, self.id, bytes(item)) for item in self._outbox
+        ]
+        self._outbox.clear()
+        self._outbox_bytes = 0
+        return taken
+
+    def hear(self, frame: Frame) -> None:
+        """What the worker says about this call (for the recogniser)."""
+        if frame.kind is Kind.PARTIAL:
+            self._mailbox.put(ports.Partial(frame.payload.decode()))
+        elif frame.kind is Kind.VOICE:
+            self._mailbox.put(ports.VoiceConfirmed(PROBABILITY.unpack(frame.payload)[0]))
+        elif frame.kind is Kind.FINAL:
+            number, dropped_ms = UTTERANCE.unpack_from(frame.payload)
+            text = frame.payload[UTTERANCE.size :].decode()
+            self._mailbox.put(ports.Final(text, number, dropped_ms))
+
+    def lose(self, why: str) -> None:
+        """The worker is gone (for the recogniser)."""
+        self._over = True
+        self._outbox.clear()
+        self._mailbox.put(ports.Lost(why))
+
+    def _drop(self, excess: int) -> None:
+        """Drop the oldest `excess` bytes of audio; the ends of utterances stay."""
+        self._outbox_bytes -= excess
+        self._dropped_bytes += excess
+        for item in self._outbox:
+            if isinstance(item, bytearray):
+                taken = min(excess, len(item))
+                del item[:taken]
+                excess -= taken
