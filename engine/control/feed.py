@@ -15,6 +15,7 @@ from engine.store.buffer import EventBuffer
 BATCH_INTERVAL_S: Final = 0.1
 """At most ten batches a second: more than a screen can show."""
 MAX_WAITING: Final = 2000
+"""Stored events that wait for a watcher in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +34,10 @@ class Batch:
 class Feed:
     """An async iterator of batches for one watcher, who may be as slow as it likes. Belongs to the engine's loop.
 
-    It ends when the engine stops. At most `limit` stored events wait here; beyond that the log holds them.
+    It ends when the engine stops. A bounded number of events waits here; beyond that the log holds them.
     """
 
-    def __init__(
-        self,
-        api: EngineApi,
-        cursor: Cursor | None,
-        last: int = 0,
-        *,
-        limit: int = MAX_WAITING,
-        interval_s: float = BATCH_INTERVAL_S,
-    ) -> None:
+    def __init__(self, api: EngineApi, cursor: Cursor | None, last: int = 0) -> None:
         self._api = api
         end = api.cursor()
         self._generation = end.generation
@@ -57,8 +50,7 @@ class Feed:
         self._from = cursor
         self._last = last
         self._position = end.seq if cursor is None else min(cursor.seq, end.seq)
-        self._buffer = EventBuffer(limit)
-        self._interval_s = interval_s
+        self._buffer = EventBuffer(MAX_WAITING)
         self._next_at = 0.0
         self._news = asyncio.Event()
         self._room = asyncio.Event()
@@ -99,7 +91,7 @@ class Feed:
             await self._news.wait()
         if (pause := self._next_at - loop.time()) > 0:
             await asyncio.sleep(pause)
-        self._next_at = loop.time() + self._interval_s
+        self._next_at = loop.time() + BATCH_INTERVAL_S
         return self._take()
 
     def _take(self) -> Batch:
@@ -120,6 +112,7 @@ class Feed:
                 while not self._buffer.push(event):
                     # Not reading on is enough: the engine lets us fall behind, and reads it again from the store.
                     self._lagged = True
+                    self._news.set()
                     self._room.clear()
                     await self._room.wait()
             self._news.set()

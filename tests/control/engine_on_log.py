@@ -1,0 +1,123 @@
+"""A small engine over a real event log: calls are answered by an echo, everything else is as in the real one."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+
+from engine.api import Page, Refusal
+from engine.calls import Call, Cursor, Draft, Event, Floor, Mode, fold
+from engine.store import EventLog
+
+
+class EchoEngine:
+    """`EngineApi` whose callers answer every question with the question. `hold` makes them wait."""
+
+    def __init__(self, log: EventLog) -> None:
+        self.log = log
+        self.calls: dict[str, Call] = {}
+        self.acts: list[tuple[str, str]] = []
+        self.hold = asyncio.Event()
+        self.hold.set()
+        self.asked = asyncio.Event()
+        self.watched = asyncio.Event()
+
+    async def record(self, kind: str, call_id: str | None = None, /, **data: Any) -> Event:
+        (event,) = await self.log.append([Draft(kind, call_id, data)])
+        self.calls |= fold(await self.log.read_calls([call_id] if call_id else []))
+        return event
+
+    def level(self, call_id: str, caller: float) -> None:
+        self.log.publish_ephemeral(Event(0, 1, call_id, "audio.level", {"caller": caller, "agent": -90}))
+
+    async def initiate(
+        self, to: str | None, message: str, mode: Mode | None = None, dtmf_sequence: str = "", by: str = ""
+    ) -> str:
+        self.acts.append(("initiate", by))
+        if to is not None and not to.startswith("+"):
+            raise Refusal("invalid_number", f"{to} is not a number.", "Write it as +15550100.")
+        call_id = str(uuid.uuid4())
+        await self.record("call.initiated", call_id, to=to or "+15550100", mode=mode, message=message, by=by)
+        return call_id
+
+    async def speak(self, call_id: str, message: str, by: str = "") -> None:
+        self._known(call_id)
+        await self._say(call_id, message)
+
+    async def continue_call(self, call_id: str, message: str, by: str = "") -> str:
+        self._known(call_id)
+        self.asked.set()
+        await self.hold.wait()
+        await self._say(call_id, message)
+        await self.record("speech.final", call_id, text=message, turn=1)
+        return message
+
+    async def send_dtmf(self, call_id: str, digits: str, by: str = "") -> None:
+        self._known(call_id)
+        await self.record("dtmf.sent", call_id, digits=digits, by=by)
+
+    async def end(self, call_id: str, by: str = "") -> None:
+        if self._known(call_id).live:
+            await self.record("call.ended", call_id, reason="hangup-bot", by=by)
+
+    async def set_floor(self, call_id: str, holder: Floor, by: str = "") -> None:
+        self._known(call_id)
+        await self.record("floor.changed", call_id, holder=holder, by=by)
+
+    def call(self, call_id: str) -> Call | None:
+        return self.calls.get(call_id)
+
+    def live_calls(self) -> Sequence[Call]:
+        return [call for call in self.calls.values() if call.live]
+
+    async def history(self, last: int = 50, query: str = "") -> Sequence[Call]:
+        ids = await self.log.search(query, last)
+        calls = fold(await self.log.read_calls(ids))
+        return [calls[call_id] for call_id in ids]
+
+    async def events(
+        self, cursor: Cursor | None, call_id: str | None = None, wait_ms: int = 0, limit: int = 500
+    ) -> Page:
+        after = self.log.last_seq if cursor is None else cursor.seq
+        events = await self.log.read(after, limit, call_id)
+        if not events and wait_ms:
+            async with self.log.subscribe(after=after) as news:
+                try:
+                    async with asyncio.timeout(wait_ms / 1000):
+                        events = [event for event in await anext(news) if event.seq]
+                except TimeoutError:
+                    pass
+        return Page(events, Cursor(self.log.generation, events[-1].seq if events else after))
+
+    async def backlog(self, calls: int = 50) -> Page:
+        cursor = self.log.cursor
+        return Page(await self.log.read_calls(await self.log.recent_call_ids(calls)), cursor)
+
+    async def watch(self, cursor: Cursor | None, last: int = 0) -> AsyncIterator[Sequence[Event]]:
+        after = max(0, self.log.last_seq - last) if cursor is None else min(cursor.seq, self.log.last_seq)
+        async with self.log.subscribe(maxsize=100, after=after) as news:
+            self.watched.set()
+            async for batch in news:
+                yield batch
+
+    async def latency(self, last: int = 200) -> Mapping[str, Any]:
+        return {"stt": {"count": len(await self.log.read_turns(last))}}
+
+    def health(self) -> Mapping[str, Any]:
+        return {"engine": {"version": "test"}, "slots": {"live": len(self.live_calls())}}
+
+    def cursor(self) -> Cursor:
+        return self.log.cursor
+
+    async def _say(self, call_id: str, message: str) -> None:
+        await self.record("say.queued", call_id, sayId=message, speaker="agent", kind="speak", text=message)
+        await self.record("say.started", call_id, sayId=message)
+        await self.record("say.heard", call_id, sayId=message)
+
+    def _known(self, call_id: str) -> Call:
+        call = self.calls.get(call_id)
+        if call is None:
+            raise Refusal("call_not_found", f"There is no call {call_id}.", "See `voicecall status`.")
+        return call
