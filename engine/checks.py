@@ -30,6 +30,10 @@ from engine.store import DATABASE_NAME, LOCK_NAME, StoreError, open_readonly, re
 from engine.web.ports import who_listens
 
 AUDIO_SECONDS: Final = 10.0
+CARRIERS: Final = frozenset({"mock"})
+RECOGNISERS: Final = frozenset({"local"})
+VOICES: Final = frozenset({"local"})
+"""What this version can use. A test holds these against the factories."""
 _AUDIO_PROBE: Final = """
 import sounddevice
 kinds = ("input", "output")
@@ -56,6 +60,7 @@ def run_checks(loaded: Loaded, state_dir: Path) -> Iterator[Check]:
     yield Check(
         "config", True, f"{loaded.path} is valid" if loaded.path else "no file: simulated carrier, all defaults"
     )
+    yield _carrier(config)
     yield _credentials(config)
     yield _recogniser(config)
     yield _voice(config)
@@ -69,6 +74,17 @@ def run_checks(loaded: Loaded, state_dir: Path) -> Iterator[Check]:
     yield _state_folder(state_dir)
     yield _inbound(config)
     yield _ignored_settings(loaded)
+
+
+def _carrier(config: Config) -> Check:
+    if config.provider in CARRIERS:
+        return Check("carrier", True, "the simulated carrier" if config.provider == "mock" else config.provider)
+    return Check(
+        "carrier",
+        False,
+        f"{config.provider} is not available in this version",
+        "use provider: mock, or a newer version",
+    )
 
 
 def _credentials(config: Config) -> Check:
@@ -87,8 +103,8 @@ def _credentials(config: Config) -> Check:
 def _recogniser(config: Config) -> Check:
     if not config.streaming.enabled:
         return Check("recognition", True, "streaming is off: the carrier's own recognition")
-    if config.streaming.provider != "local":
-        return Check("recognition", True, f"{config.streaming.provider}, over the network")
+    if config.streaming.provider not in RECOGNISERS:
+        return _not_built("recognition", "streaming.provider", config.streaming.provider)
     try:
         require_packages("offline recognition", RECOGNISER_PACKAGES)
         require_moonshine_platform()
@@ -98,13 +114,19 @@ def _recogniser(config: Config) -> Check:
 
 
 def _voice(config: Config) -> Check:
-    if config.tts.provider != "local":
-        return Check("voice", True, f"{config.tts.provider}, over the network")
+    if config.tts.provider not in VOICES:
+        return _not_built("voice", "tts.provider", config.tts.provider)
     try:
         require_packages("the offline voice", VOICE_PACKAGES)
     except SpeechUnavailable as error:
         return Check("voice", False, str(error), error.hint)
     return Check("voice", True, "the offline voice is installed")
+
+
+def _not_built(check: str, key: str, name: str) -> Check:
+    return Check(
+        check, False, f"{key} {name} is not available in this version", f"use {key}: local, or a newer version"
+    )
 
 
 def _brain(config: Config) -> Check:

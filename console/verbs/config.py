@@ -32,6 +32,8 @@ def _check(session: Session) -> int:
         file = str(error.path) if error.path is not None else None
         session.out.result({"ok": False, "file": file, "problems": problems_json(error)}, ["not valid"])
         return INVALID
+    for note in loaded.notes:
+        session.out.note(f"note: {note.describe(loaded.path)}")
     needs = [f"{need.key} {need.message}: {need.hint}" for need in missing(loaded.config)]
     result = {"ok": True, "file": _file(loaded), "problems": [], "missing": needs}
     text = [f"{_file(loaded) or 'no file, all defaults'}: valid", *(f"still needed: {need}" for need in needs)]

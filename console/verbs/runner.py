@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import json
 import os
@@ -38,7 +39,7 @@ class Output:
         """Print a result: `value` for machines, the lines of `text` for people."""
         if self.json:
             # On a terminal, everything beyond ASCII is escaped: what a caller said must not steer the terminal.
-            self.line(json.dumps(value, ensure_ascii=self.stream.isatty(), separators=(", ", ": ")))
+            self.line(json.dumps(value, ensure_ascii=to_terminal(self.stream)))
             return
         for line in text:
             self.line(printable(line))
@@ -51,7 +52,13 @@ class Output:
 
     def note(self, text: str) -> None:
         """A remark beside the result."""
-        print(printable(text), file=sys.stderr)
+        with contextlib.suppress(OSError):  # nobody reads it: no reason to fail
+            print(printable(text), file=sys.stderr)
+
+
+def to_terminal(stream: TextIO) -> bool:
+    """Whether a person reads this stream."""
+    return stream.isatty()
 
 
 def printable(line: str) -> str:
@@ -69,10 +76,7 @@ class Session:
 
     def load(self) -> Loaded:
         """The configuration. Raises ConfigError."""
-        loaded = load_config(self.args.config, self.env)
-        for note in loaded.notes:
-            self.out.note(f"note: {note.describe(loaded.path)}")
-        return loaded
+        return load_config(self.args.config, self.env)
 
     def state_dir(self, loaded: Loaded) -> Path:
         return default_state_dir(loaded.config, self.env, self.args.state_dir)
@@ -87,20 +91,25 @@ def run(args: argparse.Namespace) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-    out = Output(args.json or not sys.stdout.isatty(), sys.stdout)
-    module: _VerbModule = importlib.import_module(args.module)  # type: ignore[assignment]
+    out = Output(args.json or not to_terminal(sys.stdout), sys.stdout)
+    module: _VerbModule = importlib.import_module(args.module)
     try:
         return module.run(Session(args, out, os.environ))
     except ConfigError as error:
         return _invalid(out, error)
     except NoEngine as error:
-        return fail(out, NO_ENGINE, "no_engine", str(error), "start one with `voicecall` or `voicecall serve`")
+        return fail(out, NO_ENGINE, "no_engine", error.error, error.hint)
     except Refusal as refusal:
         return fail(
             out, TIMED_OUT if refusal.code == "timeout" else FAILED, refusal.code, refusal.error, refusal.hint
         )
     except StoreError as error:
         return fail(out, FAILED, "store_failed", error.error, error.hint)
+    except OSError as error:
+        what = f"{error.filename}: " if error.filename else ""
+        return fail(
+            out, FAILED, "system_error", f"{what}{error.strerror or error}", "check owner, mode and disk space"
+        )
 
 
 def fail(out: Output, code: int, slug: str, error: str, hint: str = "", **more: Any) -> int:

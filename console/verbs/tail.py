@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterable
-from contextlib import aclosing
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from console.text import clean
 from console.verbs.door import running_engine
 from console.verbs.runner import DONE, Output, Session
-from engine.client import Cursor, EngineClient, Event, NoEngine
+from engine.client import Connection, Cursor, EngineClient, Event, NoEngine
 from engine.history import open_history
 
 _PAGE: Final = 1000
@@ -39,9 +39,15 @@ async def _follow(out: Output, state_dir: Path, since: int, call_id: str | None,
         _print(out, events)
         if once:
             return
-        async with aclosing(client.watch(cursor)) as batches:
-            async for batch in batches:
-                _print(out, (event for event in batch.events if event.seq and call_id in (None, event.call_id)))
+        client.on_connection = partial(_tell_connection, out)
+        async for batch in client.watch(cursor):
+            _print(out, (event for event in batch.events if event.seq and call_id in (None, event.call_id)))
+
+
+def _tell_connection(out: Output, connection: Connection) -> None:
+    """An engine that stops may come back: the watch goes on from its cursor then."""
+    if connection.state == "lost":
+        out.note(f"lost the engine ({connection.why}); waiting for it to come back, ctrl+c ends")
 
 
 async def _last_events(client: EngineClient, last: int, call_id: str | None) -> tuple[list[Event], Cursor]:

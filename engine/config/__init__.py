@@ -19,6 +19,7 @@ from engine.config.load import (
     find_config,
     load_config,
     parse_config,
+    user_config_dir,
 )
 from engine.config.network import Control, Serve, Tailscale, Tunnel, WebhookSecurity
 from engine.config.problems import ConfigError, Problem
@@ -68,4 +69,5 @@ __all__ = [
     "missing",
     "parse_config",
     "reveal",
+    "user_config_dir",
 ]

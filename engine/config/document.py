@@ -7,6 +7,7 @@ number and a mode to us). Only plain data is accepted: no custom tags, no cycles
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -20,6 +21,16 @@ MAX_NODES: Final = 20_000
 MAX_DEPTH: Final = 32
 _TAG: Final = "tag:yaml.org,2002:"
 _SCALARS: Final = frozenset({_TAG + name for name in ("null", "bool", "int", "float", "str", "timestamp")})
+
+_JSON5_NOISE: Final = re.compile(
+    r"""
+    "(?:\\.|[^"\\])*" | '(?:\\.|[^'\\])*'   # strings are kept
+    | (?<![^\s,{}\[\]])//[^\n]* | /\*.*?\*/     # comments
+    | ^[\t\ ]+                                 # indentation
+    """,
+    re.VERBOSE | re.DOTALL | re.MULTILINE,
+)
+_BLANK: Final = re.compile(r"[^\n]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +89,7 @@ def parse_document(data: bytes) -> Tree | None:
     """Read one YAML document; None when there is nothing in it. Raises DocumentError with line and column."""
     if len(data) > MAX_BYTES:
         raise DocumentError([Problem(0, 0, "", f"the file is larger than {MAX_BYTES >> 20} MiB")])
-    text = _decode(data)
+    text = _from_json5(_decode(data))
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
@@ -105,6 +116,16 @@ def _decode(data: bytes) -> str:
         mark = _place(data[: error.start].decode("utf-8-sig", "replace"), None)
         message = f"byte 0x{data[error.start]:02x} is not UTF-8"
         raise DocumentError([Problem(mark.line, mark.column, "", message, "save the file as UTF-8")]) from None
+
+
+def _from_json5(text: str) -> str:
+    """OpenClaw's files are JSON5: comments and tabs in a document in braces become spaces, and places stay.
+
+    A comment stands free, so that `{url: https://example.com}` keeps its address.
+    """
+    if not text.lstrip().startswith(("{", "//", "/*")):
+        return text
+    return _JSON5_NOISE.sub(lambda found: found[0] if found[0][0] in "\"'" else _BLANK.sub(" ", found[0]), text)
 
 
 def _place(text: str, position: int | None) -> Mark:

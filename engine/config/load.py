@@ -46,12 +46,17 @@ def find_config(flag: Path | None, env: Mapping[str, str]) -> Path | None:
         return flag
     if env.get(CONFIG_ENV):
         return Path(env[CONFIG_ENV])
-    import platformdirs
-
-    for path in (Path(FILE_NAME), platformdirs.user_config_path(APP) / FILE_NAME):
+    for path in (Path(FILE_NAME), user_config_dir() / FILE_NAME):
         if path.is_file():
             return path
     return None
+
+
+def user_config_dir() -> Path:
+    """The user's own folder for configuration and themes. Creates nothing."""
+    import platformdirs
+
+    return platformdirs.user_config_path(APP)
 
 
 def default_state_dir(config: Config, env: Mapping[str, str], flag: Path | None = None) -> Path:

@@ -1,0 +1,90 @@
+"""The verbs that act: one request to the running engine, the contract's shapes and exit codes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engine.api import Refusal
+from tests.cli.conftest import Run
+from tests.cli.running import Running
+
+ID = ("--call-id", "nobody")
+
+
+def dial(run: Run, *more: str) -> str:
+    call_id: str = run("call", "-t", "+15550100142", "-m", "Hello", *more).json["callId"]
+    return call_id
+
+
+def test_a_call_is_placed_spoken_to_continued_and_ended(run: Run, engine: Running) -> None:
+    call_id = dial(run, "--mode", "conversation")
+    assert run("speak", "--call-id", call_id, "--message", "One moment").json == {"success": True}
+    answer = run("continue", "--call-id", call_id, "-m", "Which day?")
+    assert answer.json == {"success": True, "transcript": "Which day?"}
+    assert run("dtmf", "--call-id", call_id, "--digits", "12#").json == {"success": True}
+    assert run("end", "--call-id", call_id).json == {"success": True}
+    again = run("end", "--call-id", call_id)
+    assert (again.code, again.json) == (0, {"success": True})
+    assert ("initiate", "cli") in engine.engine.acts
+
+
+def test_start_is_another_name_for_call(run: Run, engine: Running) -> None:
+    assert set(run("start", "--to", "+15550100142", "--message", "Hi").json) == {"callId"}
+
+
+def test_a_refusal_exits_1_with_code_error_and_hint(run: Run, engine: Running) -> None:
+    ran = run("call", "-t", "12345", "-m", "Hi")
+    assert ran.code == 1
+    assert ran.json == {
+        "success": False,
+        "code": "invalid_number",
+        "error": "12345 is not a number.",
+        "hint": "Write it as +15550100.",
+    }
+    assert "12345 is not a number" in ran.err
+
+
+@pytest.mark.usefixtures("terminal")
+def test_people_get_words_and_refusals_on_stderr(run: Run, engine: Running) -> None:
+    ran = run("speak", *ID, "-m", "Hi")
+    assert (ran.code, ran.out) == (1, "")
+    assert "There is no call nobody." in ran.err
+    assert run("call", "-t", "+15550100142", "-m", "Hi").out.startswith("dialling: call ")
+    assert run("call", "-t", "+15550100142", "-m", "Hi", "--json").json["callId"]
+
+
+def test_an_engine_that_waited_in_vain_exits_4(run: Run, engine: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def silence(*_: object) -> str:
+        raise Refusal("timeout", "The caller said nothing.")
+
+    monkeypatch.setattr(engine.engine, "continue_call", silence)
+    ran = run("continue", *ID, "-m", "Hello?")
+    assert (ran.code, ran.json["code"]) == (4, "timeout")
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["call -m hi", "continue --call-id x -m hi", "speak --call-id x -m hi", "dtmf --call-id x --digits 1", "tail"],
+)
+def test_without_an_engine_acting_exits_3_and_says_how_to_start_one(run: Run, home: Path, line: str) -> None:
+    ran = run(*line.split())
+    assert (ran.code, ran.json["code"]) == (3, "no_engine")
+    assert "voicecall serve" in ran.err
+    assert list(home.iterdir()) == [], "asking must not create anything"
+
+
+def test_a_lock_that_a_dead_engine_left_behind_is_no_engine(run: Run, home: Path) -> None:
+    (home / "state").mkdir()
+    (home / "state" / "engine.lock").write_text('{"pid": 1, "version": "0", "started": 0, "control": "x"}')
+    assert run("end", *ID).code == 3
+
+
+def test_a_broken_configuration_exits_2_with_its_place(run: Run) -> None:
+    Path("config.yaml").write_text("provider: mock\nserve:\n  prt: 1\n")
+    ran = run("status")
+    assert ran.code == 2
+    assert "config.yaml:3:3: serve.prt: unknown key (did you mean port?)" in ran.err
+    assert ran.json["code"] == "invalid_config"
+    assert ran.json["problems"][0]["line"] == 3

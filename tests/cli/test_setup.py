@@ -1,0 +1,158 @@
+"""setup, smoke and config: what is checked, what is shown, and what is never done without being asked."""
+
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine import checks
+from engine.carriers.base import CarrierError
+from engine.carriers.factory import make_carrier
+from engine.config import Config, json_schema
+from tests.cli.conftest import Ran, Run
+from tests.cli.running import Running
+
+
+@pytest.fixture(autouse=True)
+def no_audio_probe(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine's sound card is no part of these tests, and asking for it takes a second."""
+    monkeypatch.setattr(checks, "_AUDIO_PROBE", "print('input: a, output: b')")
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def configure(text: str) -> None:
+    Path("config.yaml").write_text(text)
+
+
+def by_id(ran: Ran) -> dict[str, Any]:
+    return {check["id"]: check for check in ran.json["checks"]}
+
+
+def test_setup_names_each_check_with_what_to_do(run: Run, free_port: int, home: Path) -> None:
+    configure(f"serve: {{port: {free_port}}}")
+    ran = run("setup")
+    found = by_id(ran)
+    assert ran.json["ok"] == all(check["ok"] for check in found.values())
+    assert ran.code == (0 if ran.json["ok"] else 1)
+    assert all(set(check) == {"id", "ok", "message", "fix"} for check in found.values())
+    assert {"config", "credentials", "recognition", "voice", "audio-device", "public-url", "port", "state"} <= set(
+        found
+    )
+    assert found["port"]["ok"] and found["state"]["ok"]
+    assert not (home / "state").exists(), "checking must not create anything"
+
+
+def test_setup_says_what_to_install_for_offline_speech(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    configure("serve: {port: 0}")
+    monkeypatch.setattr("engine.speech.local_extra.find_spec", lambda name: None)
+    found = by_id(run("setup"))
+    for check in ("recognition", "voice"):
+        assert not found[check]["ok"]
+        assert found[check]["fix"] == "pip install 'voicecall-console[local]'"
+
+
+def test_setup_names_missing_credentials_and_address_of_a_real_carrier(run: Run) -> None:
+    configure("provider: twilio\nserve: {port: 0}\nmock: {seed: 5}\ntelnyx: {api_key: k}\nenabled: true\n")
+    ran = run("setup")
+    found = by_id(ran)
+    assert (ran.code, ran.json["ok"]) == (1, False)
+    assert "twilio.account_sid is not set" in found["credentials"]["message"]
+    assert "TWILIO_AUTH_TOKEN" in found["credentials"]["fix"]
+    assert not found["public-url"]["ok"]
+    assert "mock.seed" in found["settings"]["message"]
+    assert "telnyx.api_key" in found["settings"]["message"]
+    assert "enabled" in found["settings"]["message"]
+
+
+@pytest.mark.parametrize("host", ["localhost", "192.168.1.5", "[::1]", "box.local", "box"])
+def test_a_private_public_url_can_not_work(run: Run, host: str) -> None:
+    configure(f"provider: plivo\nserve: {{port: 0}}\npublic_url: http://{host}/voice/webhook")
+    assert not by_id(run("setup"))["public-url"]["ok"]
+
+
+def test_setup_says_who_has_the_port(run: Run) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        configure(f"serve: {{port: {server.getsockname()[1]}}}")
+        check = by_id(run("setup"))["port"]
+    assert not check["ok"]
+    assert "is taken by" in check["message"]
+
+
+def test_setup_names_a_state_folder_that_can_not_be_used(run: Run, home: Path) -> None:
+    configure("serve: {port: 0}")
+    (home / "state").write_text("a file")
+    check = by_id(run("setup"))["state"]
+    assert (check["ok"], "is a file" in check["message"]) == (False, True)
+
+
+def test_setup_with_a_broken_configuration_lists_its_problems(run: Run) -> None:
+    configure("servr: 1\nprovider: x\n")
+    ran = run("setup")
+    assert (ran.code, ran.json["ok"], len(ran.json["checks"])) == (2, False, 2)
+
+
+async def test_available_carriers_are_those_that_the_factory_makes(tmp_path: Path) -> None:
+    for provider in ("twilio", "telnyx", "plivo"):
+        assert provider not in checks.CARRIERS
+        with pytest.raises(CarrierError):
+            await make_carrier(Config(provider=provider), tmp_path)
+
+
+def test_smoke_is_a_dry_run_unless_told(run: Run, engine: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.speech.local_extra.find_spec", lambda name: object())
+    monkeypatch.setattr("engine.checks.require_moonshine_platform", lambda: None)
+    configure("serve: {port: 0}\nto_number: +15550100199")
+    dry = run("smoke")
+    assert (dry.code, dry.json["dryRun"], dry.json["call"]["to"]) == (0, True, "+15550100199")
+    assert run("smoke", "--to", "+15550100142").json["dryRun"] is True
+    assert engine.engine.calls == {}
+    real = run("smoke", "--to", "+15550100142", "--yes", "--message", "Testing")
+    assert real.json["dryRun"] is False
+    assert engine.engine.calls[real.json["callId"]].message == "Testing"
+
+
+def test_smoke_dials_nobody_by_accident(run: Run, engine: Running) -> None:
+    configure("serve: {port: 0}\nto_number: +15550100199")
+    assert run("smoke", "--yes").code == 2
+    wrong = run("smoke", "--yes", "--to", "911")
+    assert (wrong.code, wrong.json["ok"]) == (1, False)
+    assert engine.engine.calls == {}
+
+
+def test_config_check_names_every_problem_with_its_place(run: Run) -> None:
+    configure("provider: mock\nfrom_numbr: x\nserve: {port: x}\n")
+    ran = run("config", "check")
+    assert (ran.code, ran.json["ok"]) == (2, False)
+    assert [(p["line"], p["key"]) for p in ran.json["problems"]] == [(2, "from_numbr"), (3, "serve.port")]
+    configure("provider: twilio")
+    fine = run("config", "check")
+    assert (fine.code, fine.json["ok"]) == (0, True)
+    assert any("twilio.account_sid" in need for need in fine.json["missing"])
+
+
+def test_config_show_masks_secrets(run: Run) -> None:
+    configure("provider: plivo\nplivo: {auth_id: MA1, auth_token: hunter2}\n")
+    ran = run("config", "show")
+    assert ran.json["values"]["plivo.auth_token"]["value"] == "********"
+    assert ran.json["values"]["plivo.auth_id"] == {"value": "MA1", "origin": "config.yaml:2"}
+    assert "hunter2" not in ran.out + ran.err
+
+
+@pytest.mark.usefixtures("terminal")
+def test_config_and_setup_read_well_on_a_terminal(run: Run) -> None:
+    configure("serve: {port: 0}")
+    assert "config.yaml:1" in run("config", "show").out
+    assert run("config", "check").out == "config.yaml: valid\n"
+    assert json.loads(run("config", "schema").out) == json_schema()
+    assert "ok    config" in run("setup").out
