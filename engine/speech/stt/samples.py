@@ -39,7 +39,8 @@ def _between_taps() -> Samples:
     """A windowed sinc that gives the value halfway between two samples."""
     offsets = np.arange(-_HALF // 2, _HALF // 2) + 0.5
     taps = np.sinc(offsets) * np.kaiser(_HALF, 7.0)
-    return (taps / taps.sum()).astype(np.float32)
+    normalised: Samples = (taps / taps.sum()).astype(np.float32)
+    return normalised
 
 
 class SampleReader:

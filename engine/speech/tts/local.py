@@ -11,7 +11,7 @@ import asyncio
 import itertools
 import logging
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Final
 
 from engine.media.audio import Audio, AudioFormat
@@ -67,7 +67,7 @@ class LocalVoice:
         _known(self._default_voice)
         await self._running()
 
-    async def speak(self, text: str, voice: str = "") -> AsyncIterator[Audio]:
+    async def speak(self, text: str, voice: str = "") -> AsyncGenerator[Audio, None]:
         """Audio of `text` (pcm16, 16 kHz) in pieces of at most 320 ms; nothing for a text without words.
 
         Raises SpeechUnavailable for an unknown voice, a text beyond MAX_CHARS, and when the worker dies or hangs.
