@@ -34,6 +34,8 @@ MAX_PER_SECOND: Final = 1000
 """Messages a second; 50 are normal, and a network that wakes up may deliver seconds of them at once."""
 SILENT_SECONDS: Final = 30
 """A carrier that sends nothing at all for this long is gone: live streams carry frames in silence too."""
+METER_FRAMES: Final = 6
+"""Frames over which our side's level is taken; it is read about ten times a second."""
 CLOSE_SECONDS: Final = 2.0
 """How long what was sent may take to leave when we close."""
 
@@ -107,8 +109,7 @@ class MediaSession:
         self._why: str | None = None
         self._error: Exception | None = None
         self._taps: list[Tap] = []
-        self._agent_meter = LevelMeter()
-        self._caller_meter = LevelMeter()
+        self._agent_meter = LevelMeter(METER_FRAMES)
         self._budget = MAX_PER_SECOND
         self._received = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -167,15 +168,16 @@ class MediaSession:
     # -- in -----------------------------------------------------------------------------------
 
     async def _read(self, handler: SessionHandler) -> None:
-        receive = self._socket.receive
+        receive, text = self._socket.receive, WSMsgType.TEXT
         while self._why is None:
             message = await receive()
-            if message.type is WSMsgType.TEXT:
+            kind = message.type
+            if kind is text:
                 self._message(message.data, handler)
-            elif message.type is WSMsgType.BINARY:
+            elif kind is WSMsgType.BINARY:
                 self._refused("binary frame")
             else:
-                self._end(_ending(message.type, self._socket))
+                self._end(_ending(kind, self._socket))
 
     def _message(self, text: str | bytes, handler: SessionHandler) -> None:
         self._received += 1
@@ -185,7 +187,6 @@ class MediaSession:
         event = self._wire.receive(text)
         if isinstance(event, MediaFrame):
             self.stats.frames += 1
-            self._caller_meter.feed(event.payload)
             if self._taps:
                 self._tap("caller", event.payload)
             handler.on_frame(event.payload, event.at_ms)
@@ -235,11 +236,6 @@ class MediaSession:
     def agent_level_db(self) -> float:
         """Our side's level since it was last read, in dBFS."""
         return self._agent_meter.read()
-
-    @property
-    def caller_level_db(self) -> float:
-        """The caller's level since it was last read, in dBFS."""
-        return self._caller_meter.read()
 
     def add_tap(self, tap: Tap) -> None:
         """Give `tap` every frame of both sides. A tap can hear and nothing else."""
