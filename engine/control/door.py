@@ -29,7 +29,7 @@ MAX_IN_FLIGHT: Final = 128
 BODY_TIMEOUT_S: Final = 10.0
 HEARTBEAT_S: Final = 20.0
 MAX_LAST: Final = 1000
-CLOSE_TIMEOUT_S: Final = 2.0
+CLOSE_TIMEOUT_S: Final = 0.5
 CLIENT_HEADER: Final = "X-Voicecall-Client"
 """Who asks (console, cli, agent, ...), for the record. It proves nothing."""
 _CLIENT = re.compile(r"[A-Za-z0-9 ._@-]{1,40}")
@@ -71,13 +71,14 @@ class Door:
         """Start to answer. Raises DoorError (a StoreError) when a socket could not be opened, or may not."""
         guard = self._check_tcp()
         async with AsyncExitStack() as stack:
-            stack.push_async_callback(self._dispatcher.close)
             listening = await asyncio.to_thread(listen, self._path)
             stack.callback(self._path.unlink, missing_ok=True)
             await self._serve(stack, None, listening)
             if guard is not None:
                 await self._serve(stack, guard, await asyncio.to_thread(self._bind_tcp))
+            # Left in the opposite order: who waits gets an answer before the sockets close.
             stack.push_async_callback(self._close_attached)
+            stack.push_async_callback(self._dispatcher.close)
             self._stack = stack.pop_all()
 
     async def close(self) -> None:

@@ -39,6 +39,7 @@ class Dispatcher:
         self._api = api
         self._acts: set[asyncio.Task[Result]] = set()
         self._operations = Operations()
+        self._closed = False
 
     async def dispatch(self, method: str, params: object, by: str) -> Result:
         """The result of `method` as JSON. Raises Refusal, also for an unknown method or wrong parameters."""
@@ -46,15 +47,23 @@ class Dispatcher:
         if known is None:
             raise UnknownMethod(method)
         checked = _check(known.params, params)
+        if self._closed:
+            raise _stopping("The engine is stopping.")
         if not known.acts:
             return await known.run(self, checked, by)
         task = asyncio.ensure_future(known.run(self, checked, by))
         self._acts.add(task)
         task.add_done_callback(self._acts_done)
-        return await asyncio.shield(task)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if task.cancelled():
+                raise _stopping(f"The engine stopped before {method} was done.") from None
+            raise
 
     async def close(self) -> None:
-        """Give up what still runs."""
+        """Give up what still runs, with `engine_stopping` for who waits, and begin nothing more."""
+        self._closed = True
         tasks = list(self._acts)
         for task in tasks:
             task.cancel()
@@ -140,6 +149,10 @@ class UnknownMethod(Refusal):
         super().__init__(
             "not_supported", f"There is no method {method[:80]!r}.", f"Methods: {', '.join(sorted(METHODS))}."
         )
+
+
+def _stopping(error: str) -> Refusal:
+    return Refusal("engine_stopping", error, "Start one again with `voicecall` or `voicecall serve`.")
 
 
 def _check(model: type[p.Params], params: object) -> p.Params:

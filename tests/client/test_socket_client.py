@@ -103,9 +103,7 @@ async def test_a_wrong_token_is_refused(door: Door, token: str | None) -> None:
     assert caught.value.code == "unauthorized"
 
 
-async def test_an_engine_that_goes_away_before_it_answers_leaves_acts_uncertain(
-    engine: EchoEngine, door: Door
-) -> None:
+async def test_who_waits_is_told_that_the_engine_stops(engine: EchoEngine, door: Door) -> None:
     async with await SocketClient.connect(door.address) as client:
         call_id = await client.call(None, "hello")
         engine.hold.clear()
@@ -115,9 +113,27 @@ async def test_an_engine_that_goes_away_before_it_answers_leaves_acts_uncertain(
             await door.close()
             with pytest.raises(Refusal) as caught:
                 await asking
-            assert caught.value.code == "outcome_unknown"
+            assert caught.value.code == "engine_stopping"
             with pytest.raises(NoEngine):
                 await client.health()
+
+
+async def test_an_engine_that_dies_before_it_answers_leaves_an_act_uncertain(tmp_path: Path) -> None:
+    dead = False
+
+    async def answer(request: web.Request) -> web.Response:
+        if dead and request.transport is not None:
+            request.transport.abort()
+        return web.json_response({"jsonrpc": "2.0", "id": 1, "result": {}})
+
+    path = str(tmp_path / "s.sock")
+    async with serving(answer, path), await SocketClient.connect(path) as client:
+        dead = True
+        with pytest.raises(Refusal) as caught:
+            await client.end("c1")
+        assert caught.value.code == "outcome_unknown"
+        with pytest.raises(NoEngine, match="went away"):
+            await client.health()
 
 
 async def test_a_closed_client_says_so_and_ends_its_stream(engine: EchoEngine, door: Door) -> None:
