@@ -19,6 +19,8 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from engine.config import DEFAULT, Config, Loaded, has_public_address, ignored, is_loopback, missing
+from engine.speech.brains.factory import make_brain
+from engine.speech.factory import make_recogniser, make_voice
 from engine.speech.local_extra import (
     RECOGNISER_PACKAGES,
     VOICE_PACKAGES,
@@ -31,9 +33,7 @@ from engine.web.ports import who_listens
 
 AUDIO_SECONDS: Final = 10.0
 CARRIERS: Final = frozenset({"mock"})
-RECOGNISERS: Final = frozenset({"local"})
-VOICES: Final = frozenset({"local"})
-"""What this version can use. A test holds these against the factories."""
+"""What this version can use. A test holds this against the factory, which would start the simulator."""
 _AUDIO_PROBE: Final = """
 import sounddevice
 kinds = ("input", "output")
@@ -103,9 +103,10 @@ def _credentials(config: Config) -> Check:
 def _recogniser(config: Config) -> Check:
     if not config.streaming.enabled:
         return Check("recognition", True, "streaming is off: the carrier's own recognition")
-    if config.streaming.provider not in RECOGNISERS:
-        return _not_built("recognition", "streaming.provider", config.streaming.provider)
     try:
+        make_recogniser(config)
+        if config.streaming.provider != "local":
+            return Check("recognition", True, f"{config.streaming.provider}, over the network")
         require_packages("offline recognition", RECOGNISER_PACKAGES)
         require_moonshine_platform()
     except SpeechUnavailable as error:
@@ -114,26 +115,25 @@ def _recogniser(config: Config) -> Check:
 
 
 def _voice(config: Config) -> Check:
-    if config.tts.provider not in VOICES:
-        return _not_built("voice", "tts.provider", config.tts.provider)
     try:
+        make_voice(config)
+        if config.tts.provider != "local":
+            return Check("voice", True, f"{config.tts.provider}, over the network")
         require_packages("the offline voice", VOICE_PACKAGES)
     except SpeechUnavailable as error:
         return Check("voice", False, str(error), error.hint)
     return Check("voice", True, "the offline voice is installed")
 
 
-def _not_built(check: str, key: str, name: str) -> Check:
-    return Check(
-        check, False, f"{key} {name} is not available in this version", f"use {key}: local, or a newer version"
-    )
-
-
 def _brain(config: Config) -> Check:
     response = config.response
     if response.provider == "script" and response.script is not None and not response.script.is_file():
         return Check("brain", False, f"there is no script {response.script}", "correct response.script")
-    model = f", model {config.response_model}" if response.provider == "openai" else ""
+    try:
+        make_brain(config)
+    except SpeechUnavailable as error:
+        return Check("brain", False, str(error), error.hint)
+    model = f", model {config.response_model or 'as built in'}" if response.provider == "openai" else ""
     return Check("brain", True, f"{response.provider}{model}")
 
 

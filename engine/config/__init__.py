@@ -21,9 +21,9 @@ from engine.config.load import (
     parse_config,
     user_config_dir,
 )
+from engine.config.needs import has_public_address, ignored, missing
 from engine.config.network import Control, Serve, Tailscale, Tunnel, WebhookSecurity
-from engine.config.problems import ConfigError, Problem
-from engine.config.rules import Finding, has_public_address, ignored, missing
+from engine.config.problems import ConfigError, Finding, Problem
 from engine.config.schema import Config, ConsoleSettings, NumberRoute, Provider
 from engine.config.show import effective, example, json_schema
 from engine.config.speech import Messages, Response, Streaming, Tts

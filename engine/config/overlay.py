@@ -4,24 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from engine.config import environment
 from engine.config.bind import Key, Setting
+from engine.config.speech import STT_ALIASES
 
 Settings = dict[Key, Setting]
-
-_CARRIER_ENV: Mapping[str, Mapping[Key, str]] = {
-    "twilio": {
-        ("twilio", "account_sid"): "TWILIO_ACCOUNT_SID",
-        ("twilio", "auth_token"): "TWILIO_AUTH_TOKEN",
-        ("from_number",): "TWILIO_FROM_NUMBER",
-    },
-    "telnyx": {
-        ("telnyx", "api_key"): "TELNYX_API_KEY",
-        ("telnyx", "connection_id"): "TELNYX_CONNECTION_ID",
-        ("telnyx", "public_key"): "TELNYX_PUBLIC_KEY",
-    },
-    "plivo": {("plivo", "auth_id"): "PLIVO_AUTH_ID", ("plivo", "auth_token"): "PLIVO_AUTH_TOKEN"},
-}
-_SPEECH_ENV: Mapping[str, str] = {"openai": "OPENAI_API_KEY", "elevenlabs": "ELEVENLABS_API_KEY"}
 
 
 def merge_voices(settings: Settings) -> None:
@@ -39,17 +26,22 @@ def apply_environment(settings: Settings, env: Mapping[str, str]) -> None:
 
 
 def _fallbacks(settings: Settings) -> Iterator[tuple[Key, str]]:
-    yield from _CARRIER_ENV.get(_chosen(settings, ("provider",)), {}).items()
+    yield from _keys(environment.CARRIERS.get(_chosen(settings, ("provider",)), {}))
     if _chosen(settings, ("tunnel", "provider")) == "ngrok":
-        yield ("tunnel", "ngrok_auth_token"), "NGROK_AUTHTOKEN"
-        yield ("tunnel", "ngrok_domain"), "NGROK_DOMAIN"
+        yield from _keys(environment.NGROK)
     if _chosen(settings, ("response", "provider")) == "openai":
-        yield ("response", "api_key"), "OPENAI_API_KEY"
+        yield ("response", "api_key"), environment.API_KEYS["openai"]
     voices = [("tts",), *((*number, "tts") for number in _numbers_with_voice(settings))]
     for section in (("streaming",), *voices):
-        vendor = _chosen(settings, (*section, "provider"))
-        if vendor in _SPEECH_ENV:
-            yield (*section, "providers", vendor, "api_key"), _SPEECH_ENV[vendor]
+        named = _chosen(settings, (*section, "provider"))
+        vendor = STT_ALIASES.get(named, named)
+        if vendor in environment.API_KEYS:
+            yield (*section, "providers", vendor, "api_key"), environment.API_KEYS[vendor]
+
+
+def _keys(variables: Mapping[str, str]) -> Iterator[tuple[Key, str]]:
+    for key, name in variables.items():
+        yield tuple(key.split(".")), name
 
 
 def _chosen(settings: Settings, key: Key) -> str:

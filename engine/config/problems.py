@@ -26,6 +26,15 @@ class Problem:
         return f"{text} ({self.hint})" if self.hint else text
 
 
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something about a configuration that could be read. `key` is dotted."""
+
+    key: str
+    message: str
+    hint: str = ""
+
+
 class ConfigError(Exception):
     """The configuration can not be used. All faults that were found are in `problems`, in the file's order."""
 

@@ -127,7 +127,9 @@ class Config(Section):
         default_factory=Messages, description="OpenClaw's shared defaults: `tts` is merged over `messages.tts`."
     )
     response: Response = Field(default_factory=Response, description="The brain: who decides what to say.")
-    response_model: str | None = Field(default=None, description="Model of the openai brain; it needs one.")
+    response_model: str | None = Field(
+        default=None, description="Model of the openai brain; unset: a built-in choice."
+    )
     response_system_prompt: str | None = Field(
         default=None, description="Instructions of the brain; unset: a general one."
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import BeforeValidator, Field
 
@@ -45,8 +45,12 @@ class SttProviders(Section):
     elevenlabs: ElevenLabsStt = Field(default_factory=ElevenLabsStt, description="ElevenLabs.")
 
 
+STT_ALIASES: Final[Mapping[str, str]] = {"openai-realtime": "openai"}
+"""Other names of recognisers: OpenClaw's earlier one."""
+
+
 def _stt_alias(value: Any) -> Any:
-    return "openai" if value == "openai-realtime" else value
+    return STT_ALIASES.get(value, value) if isinstance(value, str) else value
 
 
 class Streaming(Section):

@@ -147,6 +147,11 @@ def test_the_environment_fills_in_for_the_selected_vendors_only() -> None:
     assert config.response.api_key is None
 
 
+def test_the_environment_fills_in_under_openclaw_s_earlier_name_too() -> None:
+    config = parse("streaming: {sttProvider: openai-realtime}", {"OPENAI_API_KEY": "o"}).config
+    assert reveal(config.streaming.providers.openai.api_key) == "o"
+
+
 def test_the_file_comes_before_the_environment() -> None:
     loaded = parse("provider: telnyx\ntelnyx: {connectionId: mine}", {"TELNYX_CONNECTION_ID": "theirs"})
     assert loaded.config.telnyx.connection_id == "mine"

@@ -1,0 +1,64 @@
+"""What the chosen vendors still need, and what is set but has no effect."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.config import Config, ignored, missing, parse_config
+
+
+def parse(text: str) -> Config:
+    return parse_config(text.encode(), None, {}).config
+
+
+def test_the_defaults_need_nothing_and_ignore_nothing() -> None:
+    assert list(missing(Config())) == []
+    assert list(ignored(Config(), [])) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "keys"),
+    [
+        ("provider: twilio", ["twilio.account_sid", "twilio.auth_token", "from_number"]),
+        ("provider: telnyx", ["telnyx.api_key", "telnyx.connection_id", "telnyx.public_key", "from_number"]),
+        ("provider: plivo\nfrom_number: +15550001111\nplivo: {auth_id: a, auth_token: b}", []),
+        ("streaming: {provider: openai}", ["streaming.providers.openai.api_key"]),
+        ("streaming: {provider: openai, enabled: false}", []),
+        ("tts: {provider: elevenlabs}", ["tts.providers.elevenlabs.api_key", "tts.providers.elevenlabs.voice_id"]),
+        ("response: {provider: openai}", ["response.api_key"]),
+        ("response: {provider: openai, base_url: 'http://localhost:11434/v1'}", []),
+        ("mock: {api_base_url: 'http://localhost:9'}", ["mock.api_key"]),
+    ],
+)
+def test_missing_values_are_named_for_the_chosen_vendors_only(text: str, keys: list[str]) -> None:
+    assert [need.key for need in missing(parse(text))] == keys
+
+
+def test_a_need_names_the_variable_that_would_do() -> None:
+    needs = {need.key: need.hint for need in missing(parse("provider: twilio"))}
+    assert needs["from_number"] == "set from_number, or export TWILIO_FROM_NUMBER"
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "why"),
+    [
+        ("provider: twilio", "mock.seed", "provider is twilio"),
+        ("{}", "twilio.auth_token", "provider is mock"),
+        ("{}", "tunnel.ngrok_domain", "tunnel.provider is none"),
+        ("{}", "response.command", "response.provider is script"),
+        ("{}", "streaming.providers.openai.model", "streaming.provider is local"),
+        ("{}", "tailscale.port", "tailscale.mode is off"),
+        ("{}", "allow_from", "inbound_policy is disabled"),
+        ("{}", "control.token", "control.port is not set"),
+        ("{}", "tts.providers.openai.voice", "tts.provider is local"),
+    ],
+)
+def test_settings_without_effect_say_why(text: str, key: str, why: str) -> None:
+    (finding,) = ignored(parse(text), [key])
+    assert finding.key == key
+    assert why in finding.message
+
+
+def test_a_voice_that_one_number_uses_is_not_ignored() -> None:
+    config = parse("numbers: {'+15550001111': {tts: {provider: openai}}}")
+    assert list(ignored(config, ["tts.providers.openai.voice"])) == []
