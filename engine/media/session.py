@@ -126,11 +126,14 @@ class MediaSession:
         What `handler` raises, here or in a callback of the playout, comes out of here.
         """
         self._watch(asyncio.get_running_loop(), -1)
+        # A task of its own: every frame that arrives wakes it, and then only three coroutines deep.
+        reading = asyncio.create_task(self._read(handler), name="media socket")
         try:
-            await self._read(handler)
+            await reading
             if self._error is not None:
                 raise self._error
         finally:
+            reading.cancel()
             if self._timer is not None:
                 self._timer.cancel()
             self._hang_up(WSCloseCode.OK, "the call let go of the stream")
@@ -221,7 +224,10 @@ class MediaSession:
         transport = self._transport
         if self._why is not None or transport.is_closing():
             return
-        transport.write(b"".join([text_frame(message) for message in messages]))
+        if len(messages) == 1:
+            transport.write(text_frame(messages[0]))
+        else:
+            transport.write(b"".join([text_frame(message) for message in messages]))
         if transport.get_write_buffer_size() > MAX_UNSENT:
             self._hang_up(WSCloseCode.TRY_AGAIN_LATER, "the carrier does not read: 1 MiB of audio waits for it")
 

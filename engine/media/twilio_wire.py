@@ -8,7 +8,6 @@ for every call.
 
 from __future__ import annotations
 
-from binascii import Error as Base64Error
 from binascii import a2b_base64, b2a_base64
 from typing import Any, Final, TypeGuard
 
@@ -57,8 +56,8 @@ class TwilioWire:
             return Connected()
         if event == "start":
             return self._started(frame)
-        if (why := self._misplaced(frame)) is not None:
-            return why
+        if self._stream_id is None or frame.get("streamSid", self._stream_id) != self._stream_id:
+            return self._misplaced()
         if event == "mark":
             return _mark_returned(frame)
         if event == "dtmf":
@@ -104,26 +103,24 @@ class TwilioWire:
         self._mark_head = b'{"event":"mark","streamSid":%b,"mark":{"name":' % quoted
         self._clear = b'{"event":"clear","streamSid":%b}' % quoted
 
-    def _misplaced(self, frame: dict[str, Any]) -> Refused | None:
-        if self._stream_id is None:
-            return Refused("frame before start")
-        if frame.get("streamSid", self._stream_id) != self._stream_id:
-            return Refused("frame of another stream")
-        return None
+    def _misplaced(self) -> Refused:
+        return Refused("frame before start" if self._stream_id is None else "frame of another stream")
 
     def _media_received(self, frame: dict[str, Any]) -> WireEvent:
-        if (why := self._misplaced(frame)) is not None:
-            return why
+        stream_id = self._stream_id
+        if stream_id is None or frame.get("streamSid", stream_id) != stream_id:
+            return self._misplaced()
         try:
             media = frame["media"]
             payload = a2b_base64(media["payload"], strict_mode=True)
-        except (KeyError, TypeError, ValueError, Base64Error):
+            track, timestamp = media.get("track", "inbound"), media.get("timestamp", self._next_ms)
+        except (AttributeError, KeyError, TypeError, ValueError):
             return Refused("media without base64 audio")
-        if not payload or type(media) is not dict:
+        if not payload:
             return Refused("media without base64 audio")
-        if media.get("track", "inbound") != "inbound":
+        if track != "inbound":
             return Refused("media of a track that is not the caller's")
-        at_ms = _milliseconds(media.get("timestamp", self._next_ms))
+        at_ms = _milliseconds(timestamp)
         if at_ms is None:
             return Refused("media with a timestamp that is not a number")
         self._next_ms = at_ms + FRAME_MS

@@ -21,34 +21,39 @@ def gc_as_before() -> Iterator[None]:
     gc.unfreeze()
 
 
-def test_settling_collects_and_freezes() -> None:
-    settle()
-    assert gc.get_freeze_count() > 1000
-    again = gc.get_freeze_count()
-    settle()
-    assert gc.get_freeze_count() <= again + 100, "what is frozen already was looked at again, not added"
+def test_settling_collects_and_freezes_and_a_thorough_one_looks_at_everything_again() -> None:
+    settle(thorough=True)
+    frozen = gc.get_freeze_count()
+    assert frozen > 1000
+    settle(thorough=True)
+    assert gc.get_freeze_count() <= frozen + 100
+    kept = [[] for _ in range(500)]  # type: ignore[var-annotated]
+    settle(thorough=False)
+    assert gc.get_freeze_count() >= frozen + len(kept)
 
 
 @virtual_time
 async def test_it_settles_once_for_every_burst_of_calls() -> None:
-    live, settled = 0, 0
+    live = 0
+    settled: list[bool] = []
 
-    def count() -> None:
-        nonlocal settled
-        settled += 1
+    def note(thorough: bool) -> None:
+        settled.append(thorough)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(calm, "settle", count)
+        patch.setattr(calm, "settle", note)
         async with asyncio.TaskGroup() as group:
             staying = group.create_task(stay_calm(lambda: live))
             await asyncio.sleep(10 * LOOK_SECONDS)
-            assert settled == 1, "at the start"
+            assert settled == [True], "at the start"
             for _ in range(10):
                 live += 1
                 await asyncio.sleep(LOOK_SECONDS)
-            assert settled == 1, "calls still come"
+            assert settled == [True], "calls still come"
             await asyncio.sleep((SETTLED_LOOKS + 1) * LOOK_SECONDS)
-            assert settled == 2
+            assert settled == [True, False], "not thorough while there are calls"
+            await asyncio.sleep(60)
+            live = 0
             await asyncio.sleep(60)
             staying.cancel()
-    assert settled == 2
+    assert settled == [True, False, True]
