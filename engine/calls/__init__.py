@@ -3,8 +3,8 @@
 from engine.calls.apply import apply, fold
 from engine.calls.call import Call, Direction, Floor, Line, Mode, Speaker
 from engine.calls.events import EPHEMERAL_TYPES, EVENT_TYPES, Cursor, Data, Draft, Event
-from engine.calls.latency import percentile, summarise
 from engine.calls.ladder import Rung, first_missing, ladder
+from engine.calls.latency import percentile, summarise
 from engine.calls.state import END_REASONS, State, next_state
 
 __all__ = [

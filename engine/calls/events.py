@@ -42,7 +42,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 Data = Mapping[str, Any]
 """A JSON object: strings, numbers, booleans, None, lists and objects of those."""
@@ -90,6 +90,10 @@ EPHEMERAL_TYPES: frozenset[str] = frozenset({"speech.partial", "audio.level"})
 """Broadcast to watchers, never stored; their `seq` is 0."""
 
 
+_SEQ_DIGITS: Final = 18
+"""More digits would not fit the 64 bit of the store."""
+
+
 @dataclass(frozen=True, slots=True)
 class Draft:
     """A fact on its way to the log."""
@@ -121,7 +125,7 @@ class Event:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Event:
-        """Read the public shape back. Raises KeyError or TypeError when it is not one."""
+        """Read the public shape back. Raises KeyError, TypeError or ValueError when it is not one."""
         return cls(
             seq=int(value["seq"]),
             at=int(value["at"]),
@@ -145,6 +149,6 @@ class Cursor:
     def parse(cls, text: str) -> Cursor:
         """Read `generation:seq`. Raises ValueError when the text is not a cursor."""
         generation, _, seq = text.rpartition(":")
-        if not generation or not seq.isdecimal():
+        if not generation or not (seq.isascii() and seq.isdecimal()) or len(seq) > _SEQ_DIGITS:
             raise ValueError(f"not a cursor: {text[:80]!r}")
         return cls(generation, int(seq))

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 
-def summarise(turns: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """Fold the `stages` of turns (name -> ms) into `{"turns": n, "stages": {name: {...}}}`."""
+def summarise(turns: Iterable[object]) -> dict[str, Any]:
+    """Fold the `stages` of turns (name -> ms) into `{"turns": n, "stages": {name: {...}}}`, leaving the rest out."""
     samples: dict[str, list[int]] = defaultdict(list)
     count = 0
     for stages in turns:
+        if not isinstance(stages, Mapping):
+            continue
         count += 1
         for name, ms in stages.items():
-            if isinstance(ms, int | float) and not isinstance(ms, bool):
+            if isinstance(ms, int | float) and not isinstance(ms, bool) and math.isfinite(ms):
                 samples[name].append(round(ms))
     return {"turns": count, "stages": {name: _stage(values) for name, values in samples.items()}}
 
