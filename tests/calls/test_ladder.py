@@ -1,0 +1,88 @@
+"""The ladder names the first rung that is missing, and why that is most likely so."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.calls import Call, Draft, Mode, State, first_missing, fold, ladder
+from engine.calls.call import Direction
+from engine.calls.ladder import expected
+from tests.calls.stories import begun, drafts
+
+START = 1_000_000
+
+
+def make_call(direction: Direction = "outbound", mode: Mode = "conversation", **rungs: int) -> Call:
+    return Call("c1", "mock", direction, mode, "+15550100", "+15550123", START, rungs=rungs)
+
+
+def test_a_new_call_waits_for_its_first_rung_and_no_further() -> None:
+    rungs = ladder(make_call(), START)
+    assert [rung.state for rung in rungs] == ["waiting"] + ["open"] * (len(rungs) - 1)
+    assert rungs[0].name == "dialled"
+    assert first_missing(make_call(), START) is None
+
+
+def test_a_rung_past_its_deadline_is_missing_and_says_why() -> None:
+    call = make_call(dialled=START, accepted=START + 50)
+    assert first_missing(call, START + 50 + 15_000) is None
+    rung = first_missing(call, START + 50 + 15_001)
+    assert rung is not None
+    assert rung.name == "ringing"
+    assert "ringing" in rung.why
+
+
+def test_the_deadline_counts_from_the_last_rung_that_was_reached() -> None:
+    call = make_call("inbound", signed=START + 10, document=START + 20, answered=START + 40_000)
+    assert first_missing(call, START + 42_999) is None
+    rung = first_missing(call, START + 43_001)
+    assert rung is not None
+    assert (rung.name, "stream path" in rung.why) == ("socket", True)
+
+
+def test_a_rung_that_was_passed_over_is_not_missing() -> None:
+    rungs = {rung.name: rung for rung in ladder(make_call(dialled=START, answered=START + 900), START + 1_000)}
+    assert (rungs["ringing"].state, rungs["ringing"].at) == ("done", None)
+    assert rungs["signed"].state == "waiting"
+
+
+@pytest.mark.parametrize(("state", "why"), [(State.BUSY, "ended first (busy)"), (State.COMPLETED, "ended first")])
+def test_a_call_that_is_over_waits_for_nothing(state: State, why: str) -> None:
+    rung = first_missing(replace(make_call(dialled=START), state=state), START + 1)
+    assert rung is not None
+    assert why in rung.why
+
+
+def test_a_finished_ladder_misses_nothing() -> None:
+    call = make_call(mode="notify")
+    call = replace(call, rungs={name: START + n for n, (name, _) in enumerate(expected(call))}, state=State.COMPLETED)
+    assert {rung.state for rung in ladder(call, START + 10**9)} == {"done"}
+
+
+@pytest.mark.parametrize("direction", get_args(Direction))
+@pytest.mark.parametrize("mode", get_args(Mode))
+def test_every_rung_of_every_kind_of_call_knows_its_likely_cause(direction: Direction, mode: Mode) -> None:
+    call = make_call(direction, mode)
+    for name, _ in expected(call):
+        rung = first_missing(call, START + 10**9)
+        assert rung is not None
+        assert rung.name == name
+        assert rung.why
+        call = replace(call, rungs={**call.rungs, name: START})
+    assert first_missing(call, START + 10**9) is None
+
+
+@given(st.lists(drafts(), max_size=30), st.integers(0, 10**12))
+def test_any_ladder_is_climbed_from_below(facts: list[Draft], now: int) -> None:
+    rungs = ladder(fold(begun(facts))["c1"], now)
+    states = [rung.state for rung in rungs]
+    done = states.count("done")
+    assert states[:done] == ["done"] * done
+    assert all(state in ("waiting", "missing") for state in states[done : done + 1])
+    assert states[done + 1 :] == ["open"] * len(states[done + 1 :])
+    assert all(bool(rung.why) == (rung.state == "missing") for rung in rungs)
