@@ -84,7 +84,7 @@ class MockCarrier:
 
     name = "mock"
     capabilities = Capabilities(streaming=True, send_dtmf=True, reopen_stream=True)
-    signature_headers = ("x-sim-signature",)
+    signature_headers: tuple[str, ...] = ("x-sim-signature",)
 
     def __init__(
         self, base_url: str, api_key: str, signing_secret: str, timeout: aiohttp.ClientTimeout = _TIMEOUT

@@ -119,6 +119,10 @@ class SimCall:
         self.finish("hangup-api")
         await self._ended.wait()
 
+    async def wait_ended(self) -> None:
+        """Return when the call is over."""
+        await self._ended.wait()
+
     def reopen(self, body: StreamBody) -> None:
         """Open the media stream again, in place of the present one if there is one. Raises NotNow."""
         if self.state.status is not Status.IN_PROGRESS:
