@@ -16,8 +16,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from engine.media.audio import FRAME_BYTES, FRAME_MS, PHONE, SILENCE
-from engine.media.ledger import LineLedger
+from engine.media.audio import FRAME_BYTES, FRAME_MS, PHONE
+from engine.media.line import Line
 from engine.media.marks import Mark, MarkBook
 from engine.media.playout_stats import PlayoutStats
 from engine.media.ticker import PERIOD, Ticker
@@ -37,45 +37,15 @@ MARK_FRAMES: Final = 13
 """Frames between two marks inside a line (260 ms)."""
 MARK_PATIENCE: Final = 2.0
 """Seconds after the end of a line until its last mark counts as lost."""
+VOICE_PATIENCE: Final = 30.0
+"""Seconds for which a line that is not finished may get no audio; then it ends as it is, for those behind it."""
 _MAX_LINE_BYTES: Final = MAX_LINE_SECONDS * PHONE.bytes_per_second
 _EXACT: Final = 1e-6
 """Seconds; sums of 20 ms in floating point are not exact."""
-_PAD: Final = bytes((SILENCE,)) * FRAME_BYTES
 
 
 class PlayoutFull(Exception):
     """Too much waits to be played."""
-
-
-class _Line:
-    """One line between `begin` and the return of its last mark."""
-
-    __slots__ = ("deadline", "finished", "frames", "ledger", "say_id", "start_ms", "started", "tail")
-
-    def __init__(self, say_id: str) -> None:
-        self.say_id = say_id
-        self.frames: deque[bytes] = deque()
-        self.tail = b""
-        self.ledger = LineLedger()
-        self.finished = False
-        self.started = False
-        self.start_ms = 0
-        """Where on the stream's timeline (`Playout._sent_ms`) its first frame lies."""
-        self.deadline = 0.0
-        """When its last mark has to be back."""
-
-    def push(self, payload: bytes) -> None:
-        data = self.tail + payload if self.tail else payload
-        whole = len(data) - len(data) % FRAME_BYTES
-        self.frames.extend([data[at : at + FRAME_BYTES] for at in range(0, whole, FRAME_BYTES)])
-        self.tail = data[whole:]
-        self.ledger.synthesized_bytes += len(payload)
-
-    def finish(self) -> None:
-        self.finished = True
-        if self.tail:
-            self.frames.append(self.tail + _PAD[len(self.tail) :])
-            self.tail = b""
 
 
 class Playout:
@@ -99,16 +69,16 @@ class Playout:
         self._send = send
         self._ticker = ticker
         self._lead = lead_ms / 1000
-        self._lines: deque[_Line] = deque()
+        self._lines: deque[Line] = deque()
         """Not sent to the end; the first one may have started."""
-        self._audible: deque[_Line] = deque()
+        self._audible: deque[Line] = deque()
         """Started and not over, in the order in which they are heard."""
-        self._marks: MarkBook[_Line] = MarkBook()
+        self._marks: MarkBook[Line] = MarkBook()
         self._horizon = float("-inf")
         self._sent_ms = 0
         """The stream's timeline: all audio ever sent."""
         self._starved = False
-        """The line that plays had no audio left when it was looked at last."""
+        """The first line had no audio when it was looked at last."""
         self.stats = PlayoutStats()
         self.on_started: Callable[[str], None] = _ignore
         """(say_id): its first frame was sent."""
@@ -129,7 +99,8 @@ class Playout:
             raise PlayoutFull(f"{MAX_LINES} lines wait to be played already")
         if self._line(say_id) is not None:
             raise ValueError(f"the line {say_id} has begun already")
-        self._lines.append(_Line(say_id))
+        self._lines.append(Line(say_id, self._ticker.clock()))
+        self._ticker.add(self)
 
     def push(self, say_id: str, payload: bytes) -> None:
         """More mu-law of a line, any length. Nothing happens when it was cut or dropped. Raises PlayoutFull."""
@@ -140,6 +111,7 @@ class Playout:
             raise PlayoutFull(f"more than {MAX_LINE_SECONDS} s of audio wait to be played")
         waiting = bool(line.frames)
         line.push(payload)
+        line.fed_at = self._ticker.clock()
         if not waiting and line is self._lines[0]:
             self._flow()
 
@@ -157,6 +129,7 @@ class Playout:
         line = self._line(say_id)
         if line is not None:
             self._lines.remove(line)
+            self._starved = False
             self._flow()
         self._audible = deque(line for line in self._audible if line.say_id != say_id)
 
@@ -176,7 +149,7 @@ class Playout:
         self._horizon = min(self._horizon, now)
         self._starved = False
         self._ticker.remove(self)
-        while audible and _is_over(audible[0], played):
+        while audible and audible[0].is_over(played):
             line = audible.popleft()
             self.on_heard(line.say_id, line.ledger.heard(played - line.start_ms), False)
         if not audible:
@@ -199,7 +172,7 @@ class Playout:
         for mark in confirmed:
             self._confirm(mark)
 
-    def _confirm(self, mark: Mark[_Line]) -> None:
+    def _confirm(self, mark: Mark[Line]) -> None:
         line = mark.of
         if line not in self._audible:
             return
@@ -218,7 +191,9 @@ class Playout:
         self._fill(now, due, due + max(0, missed) * PERIOD)
         while self._audible and self._audible[0].deadline and now > self._audible[0].deadline:
             self._give_up_mark(self._audible.popleft())
-        if not self._lines and not self._audible:
+        if self._starved:
+            self._give_up_voice(now)
+        elif not self._lines and not self._audible:
             self._ticker.remove(self)
 
     def tick_failed(self, error: Exception) -> None:
@@ -245,7 +220,7 @@ class Playout:
             line = self._lines[0]
             if not line.frames:
                 if not line.finished:
-                    self._starved = line.started
+                    self._starved = True
                     break
                 self._close_line(line, now, out, began)
                 continue
@@ -271,7 +246,7 @@ class Playout:
         self.stats.silence_ms += round((now - self._horizon) * 1000)
         self._horizon = now
 
-    def _take_frame(self, line: _Line, now: float, out: list[bytes], began: list[str]) -> None:
+    def _take_frame(self, line: Line, now: float, out: list[bytes], began: list[str]) -> None:
         if not line.started:
             self._start(line, now, began)
         frame = line.frames.popleft()
@@ -285,37 +260,40 @@ class Playout:
         if ledger.sent_frames % MARK_FRAMES == 1 and (line.frames or not line.finished):
             out.append(self._mark(line, final=False))
 
-    def _start(self, line: _Line, now: float, began: list[str]) -> None:
+    def _start(self, line: Line, now: float, began: list[str]) -> None:
         line.started = True
         line.start_ms = self._sent_ms
         self._horizon = max(self._horizon, now)
         self._audible.append(line)
         began.append(line.say_id)
 
-    def _close_line(self, line: _Line, now: float, out: list[bytes], began: list[str]) -> None:
+    def _close_line(self, line: Line, now: float, out: list[bytes], began: list[str]) -> None:
         if not line.started:
             self._start(line, now, began)
         self._lines.popleft()
+        self._starved = False
         out.append(self._mark(line, final=True))
         line.deadline = max(self._horizon, now) + MARK_PATIENCE
 
-    def _mark(self, line: _Line, final: bool) -> bytes:
+    def _mark(self, line: Line, final: bool) -> bytes:
         return self._wire.mark(self._marks.ask(line, self._sent_ms, final))
 
-    def _give_up_mark(self, line: _Line) -> None:
+    def _give_up_mark(self, line: Line) -> None:
         self._marks.forget(line)
         self.on_heard(line.say_id, line.ledger.heard(line.ledger.sent_ms), False)
+
+    def _give_up_voice(self, now: float) -> None:
+        line = self._lines[0]
+        if now - line.fed_at > VOICE_PATIENCE:
+            log.warning("line %s got no audio for %.0f s and was ended as it is", line.say_id, VOICE_PATIENCE)
+            self.finish(line.say_id)
 
     def _played_ms(self, now: float) -> int:
         by_clock = self._sent_ms - max(0.0, self._horizon - now) * 1000
         return self._marks.played_ms(now, by_clock, self._sent_ms)
 
-    def _line(self, say_id: str) -> _Line | None:
+    def _line(self, say_id: str) -> Line | None:
         return next((line for line in self._lines if line.say_id == say_id), None)
-
-
-def _is_over(line: _Line, played_ms: int) -> bool:
-    return line.finished and not line.frames and played_ms - line.start_ms >= line.ledger.synthesized_ms
 
 
 def _ignore(*_: object) -> None:

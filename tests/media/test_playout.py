@@ -327,6 +327,10 @@ async def test_a_dropped_line_leaves_room_for_the_next() -> None:
         await r.heard()
         await r.heard()
         assert virtual_loop().time() == pytest.approx(0.6)
+        r.playout.begin("starved")
+        await asyncio.sleep(0.1)
+        r.playout.drop("starved")
+        await asyncio.sleep(0.1)
         r.playout.begin("broken")
         r.playout.push("broken", speech(1000))
         r.playout.drop("broken")
@@ -343,6 +347,27 @@ async def test_a_line_without_audio_ends_when_its_turn_comes() -> None:
         await r.heard()
         await r.heard()
     assert r.reports[-1] == ("heard", "empty", 0, True)
+
+
+@virtual_time
+async def test_a_voice_that_fell_silent_does_not_hold_the_next_line_for_ever() -> None:
+    async with rig() as r:
+        r.playout.begin("nothing")
+        r.say("a", 200)
+        await r.heard()
+        await r.heard()
+        r.playout.begin("half")
+        r.playout.push("half", speech(200))
+        r.say("b", 200)
+        await r.heard()
+        await r.heard()
+        assert virtual_loop().time() == pytest.approx(60.5, abs=0.5)
+    assert [report[1:] for report in r.reports if report[0] == "heard"] == [
+        ("nothing", 0, True),
+        ("a", 200, True),
+        ("half", 200, True),
+        ("b", 200, True),
+    ]
 
 
 @virtual_time
