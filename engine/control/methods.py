@@ -57,7 +57,8 @@ class Dispatcher:
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
-            if task.cancelled():
+            asker = asyncio.current_task()
+            if task.cancelled() and asker is not None and not asker.cancelling():
                 raise _stopping(f"The engine stopped before {method} was done.") from None
             raise
 

@@ -142,6 +142,7 @@ async def test_watching_starts_now_or_from_the_last_few(client: EngineClient, en
     for number in range(10):
         await engine.record("speech.final", "c1", text=str(number))
     assert [event.seq for event in await read_until(client, 10, last=3)] == [8, 9, 10]
+    engine.watched.clear()
     async with asyncio.timeout(10), aclosing_watch(client) as batches:
         first = asyncio.ensure_future(anext(batches))
         await engine.watched.wait()
