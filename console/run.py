@@ -24,7 +24,6 @@ from typing import Any, Final
 
 import platformdirs
 
-from console.app import run_app
 from console.options import ConsoleOptions, ExitChoice
 from engine.carriers.mock import MockCarrier
 from engine.client import EngineClient, InProcessClient, SocketClient
@@ -53,6 +52,8 @@ def run_console(loaded: Loaded, state_dir: Path) -> int:
 
 def run_attach(target: str | None, token_file: Path | None, loaded: Loaded, state_dir: Path) -> int:
     """A console on an engine that runs elsewhere. Raises NoEngine and Refusal."""
+    from console.app import run_app
+
     where = target or _control_address(state_dir)
     token = token_file.read_text().strip() if token_file is not None else None
     client = asyncio.run(_probe(where, token))
@@ -127,16 +128,16 @@ def _supervise(thread: EngineThread, config: Config, state_dir: Path, seconds: f
 
 def _run_for(client: EngineClient, options: ConsoleOptions, seconds: float | None) -> ExitChoice:
     """Run the console, for a limited time where one is given."""
+    from console.app import run_app  # Textual: only those who draw pay for it
+
     if seconds is None:
         return run_app(client, options)
-    leaving = threading.Timer(seconds, signal.raise_signal, (signal.SIGTERM,))
-    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    leaving = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGTERM))
     try:
         leaving.start()
         return run_app(client, options)
     finally:
         leaving.cancel()
-        signal.signal(signal.SIGTERM, before)
 
 
 def _go_on_headless(thread: EngineThread, choice: ExitChoice) -> int:

@@ -25,6 +25,7 @@ from engine.lag import LagMeter
 from engine.live.hangup import HangUps
 from engine.live.parts import Parts
 from engine.live.registry import LiveCalls, StreamTokens
+from engine.media.calm import stay_calm
 from engine.media.ticker import Ticker
 from engine.operations import Operations
 from engine.reconcile import Reconciler
@@ -128,7 +129,13 @@ class Engine(EngineApi):
             stack.push_async_callback(self._cancel_background, group)
             self._background = [
                 group.create_task(work)
-                for work in (self._recorder.run(), self._lag.run(), self._ticker.run(), self._desk.start())
+                for work in (
+                    self._recorder.run(),
+                    self._lag.run(),
+                    self._ticker.run(),
+                    self._desk.start(),
+                    stay_calm(lambda: len(self._book.live())),
+                )
             ]
             stack.push_async_callback(self._desk.close)
             stack.push_async_callback(self._flush)

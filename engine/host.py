@@ -22,7 +22,7 @@ from engine import __version__
 from engine.api import Refusal
 from engine.carriers.base import CarrierError
 from engine.carriers.factory import make_carrier
-from engine.config import Config
+from engine.config import Config, missing
 from engine.engine import Engine
 from engine.speech.desk import SpeechDesk
 from engine.speech.ports import SpeechUnavailable
@@ -47,6 +47,7 @@ class EngineFailed(Refusal):
 @asynccontextmanager
 async def open_engine(config: Config, state_dir: Path, desk: SpeechDesk | None = None) -> AsyncIterator[Engine]:
     """An engine on `state_dir`, with its lock and its log. Raises EngineFailed, and EngineRunning."""
+    _check_complete(config)
     lock = EngineLock.acquire(state_dir / LOCK_NAME, version=__version__)
     try:
         event_log = await EventLog.open(state_dir / DATABASE_NAME)
@@ -57,6 +58,16 @@ async def open_engine(config: Config, state_dir: Path, desk: SpeechDesk | None =
             await event_log.close()
     finally:
         lock.release()
+
+
+def _check_complete(config: Config) -> None:
+    """Refuse to start with what can not work, and say what is missing."""
+    needs = list(missing(config))
+    if needs:
+        raise EngineFailed(
+            "the configuration is not complete: " + "; ".join(need.message for need in needs),
+            "\n".join(need.hint for need in needs if need.hint) or "see `voicecall setup`",
+        )
 
 
 def make_desk(config: Config) -> SpeechDesk:
@@ -85,13 +96,25 @@ async def run_engine(
                 announce = group.create_task(_announce(up, engine, ready))
                 await engine.run(up, stop)
                 announce.cancel()
-    except* (EngineFailed, StoreError) as errors:
-        raise errors.exceptions[0] from None
-    except* PortTaken as errors:
-        taken = errors.exceptions[0]
-        raise EngineFailed(str(taken), getattr(taken, "hint", "")) from None
-    except* CarrierError as errors:
-        raise EngineFailed(f"the carrier can not be used: {errors.exceptions[0]}") from None
+    except* (Refusal, StoreError, PortTaken, CarrierError) as errors:
+        raise _told(first_error(errors)) from None
+
+
+def first_error(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The first error in a group of groups."""
+    error: BaseException = errors
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def _told(error: BaseException) -> BaseException:
+    """Why an engine did not start, as those who start it expect it."""
+    if isinstance(error, PortTaken):
+        return EngineFailed(str(error), error.hint)
+    if isinstance(error, CarrierError):
+        return EngineFailed(f"the carrier can not be used: {error}", error.link)
+    return error
 
 
 async def _announce(up: asyncio.Event, engine: Engine, ready: Callable[[Engine], None]) -> None:

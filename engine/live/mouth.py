@@ -295,6 +295,8 @@ class Mouth:
         if line.stage is _Stage.OVER:
             return
         line.error = error
+        if self._playout is not None:
+            self._playout.drop(line.say_id)
         self._post(Draft("say.failed", self._call_id, {"sayId": line.say_id, "error": error}))
         self._end(line, "failed")
 

@@ -19,6 +19,7 @@ _OURS: Final = frozenset(
         LOCK_NAME,
         "control.sock",
         "simulator.json",
+        "simulator.log",
         "voicecall.log",
     }
 )

@@ -86,7 +86,7 @@ class MediaDoor:
             raise web.HTTPUnauthorized(text=f"{verdict.why}\n")
         if len(self._sessions) + self._pending.total >= self._settings.max_connections:
             raise web.HTTPServiceUnavailable(text="no room for another media socket\n")
-        socket = web.WebSocketResponse(compress=False, max_msg_size=MAX_MESSAGE)
+        socket = web.WebSocketResponse(compress=False, max_msg_size=MAX_MESSAGE, decode_text=False)
         wire = self._carrier.wire()
         try:
             with self._pending.one(request.remote or ""):
