@@ -143,7 +143,11 @@ class _Run:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._process.wait()
+        try:
+            async with asyncio.timeout(EXIT_SECONDS):
+                await self._process.wait()
+        except TimeoutError:
+            log.error("brain command: process %d was killed but is still there", self._process.pid)
         # A child that left the process group may still hold the pipes; asyncio has no public way to let go of them.
         self._process._transport.close()  # type: ignore[attr-defined]
 

@@ -21,6 +21,7 @@ _LEAD: Final = re.compile(
     rf"(?:(?:yes|sure|okay|ok|well|of course|certainly|it{_IS}|my name is|this is|i am|i['\u2019]m)\b[\s,.]*)*",
     re.IGNORECASE,
 )
+_TAIL: Final = re.compile(r"[\s,]*\b(?:please|speaking|here|thank you|thanks)\b[\s.,!?]*\Z", re.IGNORECASE)
 _BARE: Final = re.compile(r"[^\W\d_][\w'\u2019-]*(?: +[^\W\d_][\w'\u2019-]*){0,2}")
 _COMMON_WORDS: Final = (
     "yes no yeah nope okay ok sure please thanks thank you the a an i it that this these what why how who when"
@@ -40,8 +41,9 @@ def find_name(text: str, *, asked: bool = False) -> str:
                 return name
     if asked:
         for sentence in sentences(text):
-            bare = sentence[_lead_length(sentence) :].strip(" .,!?")
-            if _BARE.fullmatch(bare) and (name := _as_name(bare)):
+            bare = _TAIL.sub("", sentence[_lead_length(sentence) :]).strip(" .,!?")
+            name = _as_name(bare) if _BARE.fullmatch(bare) else ""
+            if name and len(name.split()) == len(bare.split()):
                 return name
     return ""
 
