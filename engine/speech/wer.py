@@ -126,7 +126,8 @@ def _number_at(words: Sequence[str], at: int) -> tuple[list[str], int]:
     if at >= len(words):
         return [], 0
     if words[at].isdecimal():
-        return list(str(words[at])), 1
+        scale = _SCALES.get(words[at + 1]) if at + 1 < len(words) and len(words[at]) < 10 else None
+        return (list(str(int(words[at]) * scale)), 2) if scale else (list(words[at]), 1)
     total, group, used = 0, 0, 0
     previous = ""
     while at + used < len(words):

@@ -42,6 +42,9 @@ class RestartBudget:
         self._clock = clock
         self._starts: deque[float] = deque(maxlen=limit)
 
+    def __str__(self) -> str:
+        return f"started {self.limit} times within {self.window:.0f} s"
+
     def take(self) -> bool:
         """Whether one more start is allowed now; it is counted then."""
         now = self._clock()

@@ -16,10 +16,10 @@ from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 from engine.media.audio import AudioFormat, UnsupportedAudio
+from engine.media.convert import PhoneConverter
 from engine.speech import ports
 from engine.speech.local_extra import HINT, RECOGNISER_PACKAGES, require_moonshine_platform, require_packages
 from engine.speech.ports import Hearing, SpeechUnavailable
-from engine.speech.stt.formats import check_format
 from engine.speech.stt.mailbox import Mailbox
 from engine.speech.worker_process import RestartBudget, WorkerFailed, WorkerProcess
 from engine.speech.worker_wire import PROBABILITY, UTTERANCE, Frame, Kind
@@ -52,6 +52,11 @@ class LocalRecogniser:
         """The process that recognises, when there is one."""
         return self._worker.pid if self._worker else None
 
+    @property
+    def listening(self) -> int:
+        """How many listeners are open."""
+        return len(self._listeners)
+
     async def start(self) -> None:
         """Load the model (about 0.7 s). Raises SpeechUnavailable with what to install."""
         require_moonshine_platform()
@@ -59,9 +64,9 @@ class LocalRecogniser:
         await self._running()
 
     async def listen(self, format: AudioFormat) -> LocalListener:  # noqa: A002
-        """A listener for G.711 or pcm16 at 8 kHz, or pcm16 at 16 kHz, mono. Starts a lost worker again."""
+        """A listener for any format that telephone audio can be made of. Starts a lost worker again."""
         try:
-            check_format(format)
+            PhoneConverter(format)  # what the worker will do
         except UnsupportedAudio as unsupported:
             raise SpeechUnavailable(f"the local recogniser does not understand {unsupported}") from unsupported
         worker = await self._running()
@@ -88,7 +93,7 @@ class LocalRecogniser:
                 return self._worker
             if not self._budget.take():
                 raise SpeechUnavailable(
-                    f"the recogniser's process died {self._budget.limit} times within {self._budget.window:.0f} s",
+                    f"the recogniser's process died again and again ({self._budget})",
                     "see the log for the reason; it is tried again later",
                 )
             await self._stop_attendants()
@@ -172,6 +177,11 @@ class LocalListener:
         self._mailbox = Mailbox()
         self._over = False
 
+    @property
+    def queued_bytes(self) -> int:
+        """Audio that the worker has not taken yet."""
+        return self._outbox_bytes
+
     def feed(self, audio: bytes) -> None:
         """Queue caller audio. Never blocks; beyond 10 s the oldest is dropped and counted in the next `Final`."""
         if self._over or not audio:
@@ -207,6 +217,7 @@ class LocalListener:
         if not self._over:
             self._over = True
             self._outbox.clear()
+            self._outbox_bytes = 0
             self._mailbox.close()
             self._forget(self)
 

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from typing import TypeVar
 
 from engine.speech.ports import Hearing, Lost, Partial, VoiceConfirmed
 
+_Kind = TypeVar("_Kind", Partial, VoiceConfirmed)
+
 
 class Mailbox:
-    """Hearings in order. A newer partial or opinion replaces an older one that nobody took; finals all stay."""
+    """Hearings in order; finals all stay.
+
+    A newer partial replaces one that nobody took. Opinions that nobody took become one, the highest: a voice that was
+    confirmed must not be forgotten because silence followed.
+    """
 
     def __init__(self) -> None:
         self._hearings: deque[Hearing] = deque()
@@ -23,8 +30,11 @@ class Mailbox:
         """Add a hearing. Nothing is taken after a `Lost`."""
         if self._closed:
             return
-        if isinstance(hearing, Partial | VoiceConfirmed):
-            self._forget(type(hearing))
+        if isinstance(hearing, VoiceConfirmed):
+            untaken = self._remove(VoiceConfirmed)
+            hearing = max([*untaken, hearing], key=lambda opinion: opinion.probability)
+        elif isinstance(hearing, Partial):
+            self._remove(Partial)
         self._hearings.append(hearing)
         self._closed = isinstance(hearing, Lost)
         self._changed.set()
@@ -44,5 +54,7 @@ class Mailbox:
             await self._changed.wait()
         return self._hearings.popleft()
 
-    def _forget(self, kind: type[Hearing]) -> None:
+    def _remove(self, kind: type[_Kind]) -> list[_Kind]:
+        removed = [waiting for waiting in self._hearings if isinstance(waiting, kind)]
         self._hearings = deque(waiting for waiting in self._hearings if not isinstance(waiting, kind))
+        return removed

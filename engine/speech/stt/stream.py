@@ -80,13 +80,13 @@ class Stream:
             return item
         return None
 
+    def is_pausing(self, now: float) -> bool:
+        """Whether the caller is quiet: what is fed holds no voice, or nothing is fed."""
+        return self.utterance.pausing or (now - self.fed_at >= IDLE_SECONDS and not self.inbox)
+
     def partial_due(self, now: float) -> bool:
         """Whether there is speech that should be shown by now."""
-        if not self.utterance.has_news:
-            return False
-        if self.utterance.pausing or now - self.fed_at >= IDLE_SECONDS:
-            return True
-        return now - self.heard_at >= max(PARTIAL_SECONDS, PARTIAL_COSTS * self.cost)
+        return self.utterance.has_news and now - self.heard_at >= max(PARTIAL_SECONDS, PARTIAL_COSTS * self.cost)
 
     def dropped_ms(self) -> int:
         """Audio lost since the last call of this."""

@@ -25,8 +25,8 @@ _MARGIN: Final = 10
 """Chunks kept on either side of the speech (320 ms): soft beginnings and ends of words."""
 _PAUSE: Final = 6
 """Quiet chunks (about 190 ms) after which a pause is taken for the end of a phrase."""
-_CUT_FROM, _CUT_MUST, _CUT_MIN, _CUT_END = (s * RATE // CHUNK for s in (10, 18, 5, 1))
-"""An utterance is cut from 10 s on if there is a pause, at 18 s anyhow; never in its first 5 s or its last second."""
+_CUT_FROM, _CUT_MUST, _CUT_MIN, _CUT_END = (s * RATE // CHUNK for s in (8, 14, 4, 1))
+"""An utterance is cut from 8 s on if there is a pause, at 14 s anyhow; never in its first 4 s or its last second."""
 _SETTLE: Final = 3 * RATE // CHUNK
 """After a pause of 3 s what was said before it is settled."""
 _MAX_CHUNKS: Final = 60 * RATE // CHUNK

@@ -3,8 +3,8 @@
 Three threads. The main one takes frames from the engine and does nothing slow. *Ears* bring audio to 16 kHz and ask
 silero whether it holds a voice, a tenth of a second of each call in turn. The *scribe* runs the model, one utterance
 at a time: finals in the order they were asked for, then the partial that has waited longest. A partial that costs
-much is made less often, so partials of one call take at most a fifth of a core. When a caller pauses the partial is
-made at once; if nothing is said after it, it is the final, which then takes no time.
+much is made less often, so growing partials take at most a fifth of a core for one call and half of one for all. When
+a caller pauses the partial is made at once; if nothing is said after it, it is the final, which then takes no time.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ class Recogniser:
         self._transcriber = _load_model()
         self._streams: dict[int, Stream] = {}
         self._changed = threading.Condition()
+        self._rest_until = 0.0
         self._busy_since: dict[str, float] = {}
         for name, work in (("ears", self._ears_turn), ("scribe", self._scribe_turn)):
             threading.Thread(target=self._forever, args=(name, work), name=name, daemon=True).start()
@@ -163,12 +164,16 @@ class Recogniser:
             self._tell(stream, Frame(Kind.FINAL, stream.id, header + text.encode()))
 
     def _next_stream(self) -> Stream | None:
-        """Who is served next: a final before any partial, and who has waited longest."""
+        """Who is served next, of equals the one who has waited longest.
+
+        A final comes before any partial, and a partial at a pause, which may well become the final, before others.
+        """
         now = time.monotonic()
         streams = sorted(self._streams.values(), key=lambda stream: stream.heard_at)
         finals = (stream for stream in streams if stream.finals)
-        partials = (stream for stream in streams if stream.partial_due(now))
-        return next(finals, None) or next(partials, None)
+        pauses = (stream for stream in streams if stream.utterance.has_news and stream.is_pausing(now))
+        growing = (stream for stream in streams if now >= self._rest_until and stream.partial_due(now))
+        return next(finals, None) or next(pauses, None) or next(growing, None)
 
     def _transcribe(self, stream: Stream, utterance: Utterance) -> bool:
         """Bring the text up to date; True when a part was cut off and what follows it is to be done yet."""
@@ -180,6 +185,7 @@ class Recogniser:
             utterance.transcribed(text, mark, cut)
             stream.heard_at = time.monotonic()
             stream.cost = stream.heard_at - begun
+            self._rest_until = stream.heard_at + stream.cost
         return cut
 
     def _text_of(self, samples: Samples) -> str:

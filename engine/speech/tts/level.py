@@ -11,6 +11,8 @@ TARGET_DBFS: Final = -20.0
 _FLOOR: Final = 10 ** (-40 / 20)
 """Samples below this are pauses and do not count for the level."""
 _KNEE: Final = 10 ** (-6 / 20)
+_MAX_GAIN_DB: Final = 6.0
+"""Something much softer than speech is not speech and is not made loud."""
 _SILENT: Final = 10 ** (-50 / 20)
 
 Samples = npt.NDArray[np.float32]
@@ -27,7 +29,7 @@ def normalise(samples: Samples) -> Samples:
     level = level_dbfs(samples)
     if level == float("-inf"):
         return samples
-    scaled = samples * np.float32(10 ** ((TARGET_DBFS - level) / 20))
+    scaled = samples * np.float32(10 ** (min(TARGET_DBFS - level, _MAX_GAIN_DB) / 20))
     over = np.abs(scaled) - _KNEE
     bent = np.sign(scaled) * (_KNEE + (1 - _KNEE) * np.tanh(over / (1 - _KNEE)))
     return np.where(over > 0, bent, scaled).astype(np.float32)

@@ -61,6 +61,16 @@ class LocalVoice:
         """The process that speaks, when there is one."""
         return self._worker.pid if self._worker else None
 
+    @property
+    def pending(self) -> int:
+        """Pieces that the worker has been asked for and that are still being taken."""
+        return len(self._requests)
+
+    @property
+    def cached_bytes(self) -> int:
+        """Audio that is kept for lines spoken again."""
+        return self._cache.size
+
     async def start(self) -> None:
         """Start the worker. Raises SpeechUnavailable with what to install."""
         require_packages("the local voice", VOICE_PACKAGES)
@@ -105,7 +115,7 @@ class LocalVoice:
                 return self._worker
             if not self._budget.take():
                 raise SpeechUnavailable(
-                    f"the voice's process died {self._budget.limit} times within {self._budget.window:.0f} s",
+                    f"the voice's process died again and again ({self._budget})",
                     "see the log for the reason; it is tried again later",
                 )
             worker = WorkerProcess("engine.speech.tts.worker", self._on_frame, self._on_death)

@@ -47,6 +47,8 @@ def speakable(text: str) -> str:
     """`text` without what pico would take for markup, or crash on (it ends the process at a NUL)."""
     cleaned = unicodedata.normalize("NFKC", text).translate(_MARKUP)
     printable = "".join(" " if unicodedata.category(char)[0] in "CZ" else char for char in cleaned)
+    if not any(char.isascii() and char.isalnum() for char in printable):
+        return ""  # pico makes a faint noise of scripts that it does not know
     return " ".join(printable.split())
 
 
