@@ -36,8 +36,8 @@ class Beep:
 Step = Line | Keys | Beep
 Answers = Literal["yes", "busy", "never"]
 
-ARE_YOU_THERE: Final = (Line("Hello, are you there?"), Line("Hello? Can you hear me?"))
-GIVE_UP: Final = Line("I will try again later. Goodbye.")
+ARE_YOU_THERE: Final = (Line("Hello? I can hear nothing at all."), Line("I can hear nothing at all."))
+GIVE_UP: Final = Line("I am going to try again later.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +135,7 @@ class Person:
     script: tuple[Step, ...]
     """In order: each step follows when the other side has answered the one before."""
     manners: Manners = field(default_factory=Manners)
-    goodbye: str = "Thank you very much. Goodbye."
+    goodbye: str = "Thank you for your help. Have a nice day."
     """Said when the script is through and its last step has been answered. Empty: just hangs up."""
     calls_us: bool = True
     """Whether they call in by themselves. Everybody can be called."""

@@ -21,7 +21,7 @@ from engine.simulator.behaviour import (
     Speak,
     Tone,
 )
-from engine.simulator.people import MANNERS, Beep, Keys, Line, Manners, Person, Step
+from engine.simulator.people import ARE_YOU_THERE, GIVE_UP, MANNERS, Beep, Keys, Line, Manners, Person, Step
 
 VOICE_DB, QUIET_DB = -20.0, -90.0
 LINE_MS = 1000
@@ -143,7 +143,7 @@ def test_somebody_who_is_called_skips_the_hello_when_we_speak_first() -> None:
 def test_when_nothing_comes_they_ask_and_in_the_end_give_up() -> None:
     scene = room(PERSON)
     scene.quiet(60_000)
-    assert scene.said == ["Hello, are you there?", "Hello? Can you hear me?", "I will try again later. Goodbye."]
+    assert scene.said == [*(line.text for line in ARE_YOU_THERE), GIVE_UP.text]
     assert scene.gone
 
 
@@ -152,9 +152,9 @@ def test_an_answer_after_asking_resets_their_patience() -> None:
     scene.until_said(1)
     scene.agent_says(1000)
     scene.until_said(2)
-    assert scene.said == ["Hello, are you there?", "First."]
+    assert scene.said == [ARE_YOU_THERE[0].text, "First."]
     scene.until_said(3)
-    assert scene.said[-1] == "Hello, are you there?"
+    assert scene.said[-1] == ARE_YOU_THERE[0].text
 
 
 def test_the_tail_of_our_cut_line_is_not_taken_for_an_answer() -> None:
