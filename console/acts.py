@@ -19,10 +19,8 @@ from engine.client import EngineClient, Floor, Mode, NoEngine, Refusal
 
 log = logging.getLogger(__name__)
 
-SHORT_SECONDS: Final = 20.0
-SPEAK_SECONDS: Final = 180.0
-CONTINUE_SECONDS: Final = 600.0
-"""The engine limits the wait for an answer itself (`transcript_timeout_ms`); this is the limit beyond that one."""
+OUTER_SECONDS: Final = 16 * 60.0
+"""The client limits each request by its kind; this is the limit beyond those, so that nothing is pending for ever."""
 WHO: Final = "you"
 
 
@@ -40,7 +38,7 @@ class Outcome:
     @property
     def sentence(self) -> str:
         """What to tell the operator about a refusal."""
-        return f"{self.error}. {self.hint}".strip(". ") if self.hint else self.error
+        return f"{self.error}; {self.hint}" if self.hint else self.error
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,29 +71,29 @@ class Acts:
     async def dial(self, to: str, message: str, mode: Mode | None, dtmf: str) -> Outcome:
         """Place a call; the answer is its id."""
         request = self._client.call(to or None, message, mode, dtmf)
-        return await self._run(None, f"dial {to}", request, SHORT_SECONDS + SHORT_SECONDS)
+        return await self._run(None, f"dial {to}", request)
 
     async def speak(self, call_id: str, text: str) -> Outcome:
         """Say a line; ends when it was heard."""
-        return await self._run(call_id, "speak", self._client.speak(call_id, text), SPEAK_SECONDS)
+        return await self._run(call_id, "speak", self._client.speak(call_id, text))
 
     async def ask(self, call_id: str, text: str) -> Outcome:
         """Say a line and wait for the caller's answer."""
-        return await self._run(call_id, "continue", self._client.continue_call(call_id, text), CONTINUE_SECONDS)
+        return await self._run(call_id, "continue", self._client.continue_call(call_id, text))
 
     async def end(self, call_id: str) -> Outcome:
         """Hang up."""
-        return await self._run(call_id, "end", self._client.end(call_id), SHORT_SECONDS)
+        return await self._run(call_id, "end", self._client.end(call_id))
 
     async def keys(self, call_id: str, digits: str) -> Outcome:
         """Send keys."""
-        return await self._run(call_id, "keys", self._client.dtmf(call_id, digits), SHORT_SECONDS)
+        return await self._run(call_id, "keys", self._client.dtmf(call_id, digits))
 
     async def floor(self, call_id: str, holder: Floor) -> Outcome:
         """Give the floor to somebody."""
-        return await self._run(call_id, f"floor {holder}", self._client.floor(call_id, holder), SHORT_SECONDS)
+        return await self._run(call_id, f"floor {holder}", self._client.floor(call_id, holder))
 
-    async def _run(self, call_id: str | None, what: str, request: Awaitable[object], limit: float) -> Outcome:
+    async def _run(self, call_id: str | None, what: str, request: Awaitable[object]) -> Outcome:
         self._count += 1
         key = self._count
         self.pending[key] = Pending(call_id, what, time.monotonic())
@@ -104,7 +102,7 @@ class Acts:
         self._board.acts.append(act)
         self._changed()
         try:
-            outcome = await _outcome_of(request, limit)
+            outcome = await _outcome_of(request)
         finally:
             del self.pending[key]
         self._account(act, outcome)
@@ -119,9 +117,9 @@ class Acts:
                 return
 
 
-async def _outcome_of(request: Awaitable[object], limit: float) -> Outcome:
+async def _outcome_of(request: Awaitable[object]) -> Outcome:
     try:
-        async with asyncio.timeout(limit):
+        async with asyncio.timeout(OUTER_SECONDS):
             answer = await request
     except Refusal as refusal:
         return Outcome(False, code=refusal.code, error=clean(refusal.error, 300), hint=clean(refusal.hint, 300))
@@ -131,7 +129,7 @@ async def _outcome_of(request: Awaitable[object], limit: float) -> Outcome:
         )
     except TimeoutError:
         hint = "it may still happen: look at the call before trying again"
-        return Outcome(False, "", "timeout", f"the engine did not answer within {limit:.0f} s", hint)
+        return Outcome(False, "", "timeout", "the engine did not answer in time", hint)
     except Exception as error:
         log.exception("a request failed unexpectedly")
         return Outcome(

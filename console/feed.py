@@ -41,6 +41,7 @@ class Feed:
         self._client = client
         self._board = board
         self._changed = changed
+        self._up = asyncio.Event()
         self.link = Link()
         self.health: EngineHealth | None = None
         self.dropped = 0
@@ -56,11 +57,9 @@ class Feed:
             except Exception as error:
                 log.warning("reading the engine's log: %s", type(error).__name__)
                 self._lost(clean(str(error), 200) or type(error).__name__)
-            was_up, self._was_up = self._was_up, False
-            failures = 0 if was_up else failures + 1
+            failures = 0 if self._up.is_set() else failures + 1
+            self._up.clear()
             await asyncio.sleep(RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)])
-
-    _was_up = False
 
     async def _follow(self) -> None:
         cursor = await self._catch_up()
@@ -76,7 +75,7 @@ class Feed:
         async with asyncio.timeout(ASK_SECONDS):
             page = await self._client.backlog(BACKLOG_CALLS)
         self._board.reset(page.events)
-        self._was_up = True
+        self._up.set()
         self._set_link(Link("up"))
         return page.cursor
 
@@ -91,8 +90,8 @@ class Feed:
     async def poll_health(self) -> None:
         """Ask for the engine's health for ever."""
         while True:
-            if self.link.state == "up":
-                await self._ask_health()
+            await self._up.wait()
+            await self._ask_health()
             await asyncio.sleep(HEALTH_SECONDS)
 
     async def _ask_health(self) -> None:

@@ -53,7 +53,7 @@ class Ask(ModalScreen[str]):
                     yield Button(label, id=f"choice-{choice.value}", classes="-danger" if choice.danger else "")
 
     def on_mount(self) -> None:
-        self.query_one(f"#choice-{self._safe.value}", Button).focus()
+        self.set_focus(self.query_one(f"#choice-{self._safe.value}", Button))
 
     @property
     def _safe(self) -> Choice:

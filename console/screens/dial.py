@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import ClassVar, Final, Literal
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
@@ -63,11 +64,12 @@ def judge_number(text: str) -> Verdict:
         return Verdict("open", "go on …")
     if not E164.match(number):
         return Verdict("bad", "too long: at most 15 digits")
-    return Verdict("good", f"✓ {number}{_region(number)}")
+    return Verdict("good", f"✓ {number}")
 
 
-def _region(number: str) -> str:
-    import phonenumbers  # 30 ms, and only this dialog needs it
+def region_of(number: str) -> str:
+    """What is known about a number's country and length. Slow the first time: not for the loop."""
+    import phonenumbers
 
     try:
         parsed = phonenumbers.parse(number)
@@ -125,7 +127,14 @@ class DialDialog(ModalScreen[str]):
     def on_mount(self) -> None:
         self._show_mode()
         self._judge()
-        self.query_one("#dial-to", Input).focus()
+        self.set_focus(self.query_one("#dial-to", Input))
+
+    def on_key(self, event: events.Key) -> None:
+        """A digit that was typed before the number had the focus is not lost."""
+        box = self.query_one("#dial-to", Input)
+        if event.is_printable and event.character and self.focused is box:
+            event.stop()
+            box.insert_text_at_cursor(event.character)
 
     def _show_mode(self) -> None:
         words = {
@@ -147,7 +156,15 @@ class DialDialog(ModalScreen[str]):
         if verdict.state == "good" and not DIGITS.match(keys):
             verdict = Verdict("bad", "keys are 0-9 * # A-D, and w or W to wait")
         self._show_state(verdict.text, verdict.state)
+        if verdict.state == "good":
+            self.run_worker(self._show_region(verdict), group="region", exclusive=True, exit_on_error=False)
         return verdict.state == "good"
+
+    async def _show_region(self, verdict: Verdict) -> None:
+        number = tidy_number(self.query_one("#dial-to", Input).value)
+        region = await asyncio.to_thread(region_of, number)
+        if not self._busy and number == tidy_number(self.query_one("#dial-to", Input).value):
+            self._show_state(verdict.text + region, verdict.state)
 
     @on(Input.Changed)
     def _typed(self) -> None:

@@ -51,7 +51,7 @@ class KeypadDialog(ModalScreen[str]):
                 yield Button(Content("Cancel"), id="keypad-cancel")
 
     def on_mount(self) -> None:
-        self.query_one(Input).focus()
+        self.set_focus(self.query_one(Input))
 
     @on(Button.Pressed, ".keypad Button")
     def _clicked(self, event: Button.Pressed) -> None:

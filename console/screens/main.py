@@ -12,6 +12,7 @@ from textual.binding import Binding
 from textual.containers import Container, Vertical
 from textual.content import Content
 from textual.screen import Screen
+from textual.widgets import Input
 
 from console.acts import Acts
 from console.board import Board
@@ -47,7 +48,9 @@ class MainScreen(Screen[None]):
     HORIZONTAL_BREAKPOINTS: ClassVar = [(0, "-narrow"), (100, "-normal"), (160, "-wide")]
     AUTO_FOCUS = "#calls"
     BINDINGS: ClassVar = [
-        Binding(",".join(command.keys), f"run('{command.name}')", command.help, show=False, id=command.name)
+        Binding(
+            ",".join(command.keys), f"run('{command.name}')", command.help, show=False, id=command.name, priority=True
+        )
         for command in COMMANDS
         if command.keys and command.name not in PANE_COMMANDS
     ]
@@ -170,6 +173,15 @@ class MainScreen(Screen[None]):
 
     # -- commands -----------------------------------------------------------------------------
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """While a line is typed its keys are text.
+
+        The bindings have priority so that a command takes effect before the next key is handed out: whoever types
+        `:dial` fast, or pastes it, must not have `d` open the keypad.
+        """
+        typing = isinstance(self.focused, Input)
+        return not (action == "run" and typing and parameters[0] not in ("back", "palette"))
+
     def action_run(self, name: str) -> None:
         """A key was pressed."""
         self.controls.run(self.registry.get(name), "")
@@ -200,7 +212,8 @@ class MainScreen(Screen[None]):
         if event.mode == "filter" and event.cancelled:
             self.controls.filter("")
         self._show_idle()
-        self.query_one(CallTable).focus()
+        if isinstance(self.app.screen, MainScreen) and self.query_one(Prompt).mode is None:
+            self.query_one(CallTable).focus()
 
     def _show_idle(self) -> None:
         wanted = self.query_one(CallTable).filter.text

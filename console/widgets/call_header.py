@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from console.paint import Part, Row, pack
 from console.text import clean, clock_text
 from console.widgets.lines import Panel
 from console.words import FLOOR_LOOKS, STATE_LOOKS, number_text
 from engine.client import Call
+
+TITLED: Final = 60
+"""Cells from which the floor is named."""
 
 
 def call_header_row(
@@ -30,9 +34,9 @@ def call_header_row(
     right: list[Part] = [
         (1, ((pending, "warn"),) if pending else ()),
         (0, (("!", "bad"),) if alert else ()),
-        (1, (("floor ", "dim"), (f"{floor.symbol} {floor.word} ", floor.ink)) if call.live else ()),
+        (1, (("floor " if width >= TITLED else "", "dim"), (f"{floor.symbol} {floor.word} ", floor.ink))),
     ]
-    return pack(left, right, width)
+    return pack(left, right if call.live else (), width)
 
 
 class CallHeader(Panel):

@@ -129,8 +129,7 @@ class CallTable(LinePane, can_focus=True):
 
     def _row(self, board: Board, call_id: str, now: int, width: int) -> Row:
         if call_id == _SEPARATOR:
-            label = "── ended "
-            return ((label + "─" * max(0, width - len(label)), "rule"),)
+            return (("── ", "rule"), ("ended ", "dim"), ("─" * max(0, width - 9), "rule"))
         call = board.calls[call_id]
         levels, alert = board.levels.get(call_id), self.alerts.get(call_id, "")
         key = (call, levels, alert, now // 1000 if call.live else 0, width, self.masked, call_id == self.selected)

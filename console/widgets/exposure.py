@@ -27,7 +27,7 @@ def exposure_rows(facts: ExposureFacts, width: int, height: int) -> list[Row]:
     hooks = facts.webhooks
     left: list[Part] = [
         (2, ((" EXPOSURE ", "title"), *_route(facts))),
-        (1, _webhooks(hooks)),
+        (1, ((" ", "text"), *_webhooks(hooks))),
         (1, _streams(facts.streams)),
         (1, _signatures(facts)),
     ]

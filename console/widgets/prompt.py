@@ -69,9 +69,6 @@ class Prompt(Horizontal):
     Prompt > #prompt-idle { width: 1fr; color: $text-muted; padding: 0 1; }
     Prompt > #prompt-hint { width: auto; color: $text-muted; padding: 0 1; }
     Prompt > #prompt-input { width: 1fr; background: $background; padding: 0; }
-    Prompt #prompt-label, Prompt #prompt-input, Prompt #prompt-hint { display: none; }
-    Prompt.-open #prompt-label, Prompt.-open #prompt-input, Prompt.-open #prompt-hint { display: block; }
-    Prompt.-open #prompt-idle { display: none; }
     """
 
     class Submitted(Message):
@@ -132,8 +129,8 @@ class Prompt(Horizontal):
         box.placeholder = _PLACEHOLDERS[mode]
         box.value = text
         box.cursor_position = len(text)
-        self.add_class("-open")
-        box.focus()
+        self._wake(True)
+        self.screen.set_focus(box)  # at once and not later: the next key may be in the queue already
         self._show_hint(text)
 
     def close(self, cancelled: bool = False) -> None:
@@ -141,9 +138,16 @@ class Prompt(Horizontal):
         mode, self.mode = self.mode, None
         if mode is None:
             return
-        self.remove_class("-open")
+        self._wake(False)
         self.input.value = ""
         self.post_message(self.Closed(mode, cancelled))
+
+    def _wake(self, awake: bool) -> None:
+        for child in self.children:
+            child.display = awake is not (child.id == "prompt-idle")
+
+    def on_mount(self) -> None:
+        self._wake(False)
 
     def _show_hint(self, text: str) -> None:
         if self.mode is not None:

@@ -48,7 +48,7 @@ def turn_rows(call: Call | None, width: int, height: int) -> list[Row]:
     scale = max((total_of(call.turns[number - 1]) for number in shown), default=1) or 1
     line = _table_line if tabled else _short_line
     rows.extend(line(call.turns[number - 1], number, scale, width) for number in shown)
-    return rows[:height]
+    return [crop_row(row, width) for row in rows[:height]]
 
 
 def _columns(turn: Turn) -> str:

@@ -49,7 +49,7 @@ class Script:
 
     def talking(self, call_id: str, number: str = "+15550100142", direction: str = "inbound") -> None:
         """A call that is up and has been greeted."""
-        ends = {"from_": number, "to": "+15550109999"}
+        ends: dict[str, Any] = {"from_": number, "to": "+15550109999"}
         if direction == "outbound":
             ends = {"from_": "+15550109999", "to": number}
         self.add("call.initiated", call_id, provider="mock", direction=direction, mode="conversation", **ends)
@@ -105,6 +105,9 @@ class ScriptedClient(EngineClient):
         self.requests: list[tuple[str, Mapping[str, Any]]] = []
         self.requested = asyncio.Event()
         self.generation = "g1"
+        self.watching = asyncio.Event()
+        """Set once the backlog was folded and batches are read."""
+        self.asked_health = asyncio.Event()
         self._batches: asyncio.Queue[Batch | Exception] = asyncio.Queue()
 
     def send(self, *events: Event, lagged: bool = False) -> None:
@@ -123,18 +126,28 @@ class ScriptedClient(EngineClient):
         return Page(list(self.stored), self._cursor())
 
     async def watch(self, cursor: Cursor | None = None, last: int = 0) -> AsyncIterator[Batch]:
+        self.watching.set()
         while True:
             batch = await self._batches.get()
-            if isinstance(batch, Exception):
-                raise batch
-            yield batch
+            try:
+                if isinstance(batch, Exception):
+                    raise batch
+                yield batch
+            finally:
+                self._batches.task_done()
+
+    async def taken(self) -> None:
+        """Return once everything that was sent has been folded."""
+        async with asyncio.timeout(10):
+            await self._batches.join()
 
     async def health(self) -> dict[str, Any]:
+        self.asked_health.set()
         if isinstance(self.health_answer, Exception):
             raise self.health_answer
         return dict(self.health_answer)
 
-    async def _request(self, method: str, params: Mapping[str, Any]) -> Any:
+    async def _request(self, method: str, params: Mapping[str, Any], timeout_s: float = 30.0) -> Any:
         self.requests.append((method, dict(params)))
         self.requested.set()
         answer = self.answers.get(method, {"success": True, "callId": "new", "transcript": "Thursday."})
