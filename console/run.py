@@ -24,6 +24,7 @@ from typing import Any, Final
 
 import platformdirs
 
+from console.attaching import AttachingClient
 from console.options import ConsoleOptions, ExitChoice
 from engine.carriers.mock import MockCarrier
 from engine.client import EngineClient, InProcessClient, SocketClient
@@ -56,9 +57,9 @@ def run_attach(target: str | None, token_file: Path | None, loaded: Loaded, stat
 
     where = target or _control_address(state_dir)
     token = token_file.read_text().strip() if token_file is not None else None
-    client = asyncio.run(_probe(where, token))
+    asyncio.run(_probe(where, token))
     options = _options(loaded.config, state_dir, attached=True)
-    choice = run_app(client, options)
+    choice = run_app(AttachingClient(where, token), options)
     return 1 if choice is ExitChoice.CRASHED else 0
 
 
@@ -123,7 +124,7 @@ def _supervise(thread: EngineThread, config: Config, state_dir: Path, seconds: f
         notice = "The console failed and was started again; no call was touched. See voicecall.log."
     if choice is ExitChoice.STOP_ENGINE:
         return 0
-    return _go_on_headless(thread, choice)
+    return _go_on_headless(thread, choice, state_dir)
 
 
 def _run_for(client: EngineClient, options: ConsoleOptions, seconds: float | None) -> ExitChoice:
@@ -140,14 +141,14 @@ def _run_for(client: EngineClient, options: ConsoleOptions, seconds: float | Non
         leaving.cancel()
 
 
-def _go_on_headless(thread: EngineThread, choice: ExitChoice) -> int:
+def _go_on_headless(thread: EngineThread, choice: ExitChoice, state_dir: Path) -> int:
     """Without a screen until the calls are over and somebody says stop; without live calls there is nothing to do."""
     if not thread.engine.live_calls():
         return 1 if choice is ExitChoice.CRASHED else 0
     if choice is not ExitChoice.TERMINAL_LOST:
         _say(
             f"voicecall: {len(thread.engine.live_calls())} calls go on without a screen (process {os.getpid()}). "
-            "`voicecall attach` shows them again; ctrl+c ends them."
+            f"`voicecall attach {state_dir}` shows them again; ctrl+c ends them."
         )
     with _signals(lambda: thread.stop()) as stopped:
         while not stopped.is_set() and thread.alive:
@@ -214,11 +215,10 @@ def _control_address(state_dir: Path) -> str:
     return holder.control if holder is not None and holder.control else str(state_dir)
 
 
-async def _probe(where: str, token: str | None) -> EngineClient:
-    """A client for `where`, refused here and not on a drawn screen when nobody answers."""
-    client = await SocketClient.connect(where, token, by="console")
-    await client.health()
-    return client
+async def _probe(where: str, token: str | None) -> None:
+    """Be refused here, and not on a drawn screen, when nobody answers."""
+    async with await SocketClient.connect(where, token) as client:
+        await client.health()
 
 
 def _free_port(config: Config) -> int:

@@ -92,6 +92,7 @@ class Reconciler:
             parts.hang_up(call.call_id, State.TIMEOUT, "engine", "over max_duration_seconds after a restart")
             return
         log.info("call %s goes on", call.call_id)
+        await self._recorder.record(*_lost_lines(call))
         live = self._calls.start(self._book.get(call.call_id) or call, parts)
         if call.answered_at is not None and self._carrier.capabilities.reopen_stream and not live.streaming:
             await live.reopen_stream()
@@ -104,3 +105,12 @@ class Reconciler:
         drafts = self._calls.closing_facts(call_id)
         facts = {"reason": reason.value, "by": "carrier", "detail": detail}
         await self._recorder.record(*drafts, Draft("call.ended", call_id, facts))
+
+
+def _lost_lines(call: Call) -> list[Draft]:
+    """Lines that were on their way when the engine stopped: nobody knows what was heard of them."""
+    why = "the engine stopped"
+    cut = [line.say_id for line in call.transcript if line.playing and line.say_id]
+    return [Draft("say.failed", call.call_id, {"sayId": say_id, "error": why}) for say_id in cut] + [
+        Draft("say.skipped", call.call_id, {"sayId": say_id, "why": why}) for say_id in call.queued
+    ]

@@ -25,8 +25,9 @@ class TurnSettings:
 
     silence_ms: int = 800
     """Silence after the last voiced sample that ends the turn."""
-    complete_ms: int = 500
-    """The same when the words so far read like a finished sentence (never longer than `silence_ms`)."""
+    complete_ms: int = 720
+    """The same when the words so far read like a finished sentence (never longer than `silence_ms`). Shorter answers
+    sooner, and interrupts those who pause between two sentences: 0.6 to 0.7 s is usual."""
     min_speech_ms: int = 80
     """Voiced audio that makes a turn; less is a click."""
     hangover_ms: int = 300

@@ -129,6 +129,12 @@ class Running:
         found: Call = await self.until(check)
         return found
 
+    async def until_report(self, test: Callable[[Any], bool]) -> None:
+        """Wait until the simulator's report about its calls is as `test` wants it."""
+        async with asyncio.timeout(WAIT_SECONDS):
+            while not test((await self.carrier.report())["calls"]):
+                await asyncio.sleep(0.05)
+
     async def events(self, call_id: str | None = None) -> list[Event]:
         """All stored events, or those of one call."""
         cursor = self.engine.cursor()

@@ -82,7 +82,7 @@ def test_the_configured_silence_is_kept() -> None:
 
 
 def test_a_finished_sentence_ends_the_turn_sooner() -> None:
-    line = Line().voice(900).quiet(200).partial("On Thursday at three.").quiet(300)
+    line = Line(TurnSettings(complete_ms=500)).voice(900).quiet(200).partial("On Thursday at three.").quiet(300)
     assert line.events[-1] == EndOfTurn(10_900, 11_400, 10_000)
 
 
@@ -157,7 +157,7 @@ def test_a_cough_over_our_voice_is_not_a_barge_in() -> None:
 def test_an_uh_huh_over_our_voice_is_a_backchannel() -> None:
     line = overlapped().voice(420).confirm(0.95).quiet(200).partial("Uh-huh.").quiet(800)
     assert line.kinds() == [SpeechStarted, FalseStart]
-    assert line.events[-1] == FalseStart(11_920, 11_420, backchannel=True)
+    assert line.events[-1] == FalseStart(12_140, 11_420, backchannel=True)
 
 
 def test_a_short_word_that_means_something_is_a_barge_in_as_soon_as_it_is_read() -> None:
