@@ -48,7 +48,8 @@ KEEP_ALIVE_S: Final = 15.0
 """The simulator ends when nobody asks anything for a minute; a real carrier stays, so this one is asked."""
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=10, connect=3)
 _TIMESTAMP: Final = re.compile(r"[0-9]{1,12}")
-_REPLY_LIMIT: Final = 1 << 20
+_REPLY_LIMIT: Final = 16 << 20
+"""Bytes of a REST reply; the report of a long run is the longest."""
 _NUMBER: Final = re.compile(r"\+[0-9]{6,15}")
 
 _TYPES: Final[Mapping[str, CarrierEventType]] = {
@@ -285,7 +286,7 @@ class MockCarrier:
         headers = {"Content-Type": "application/json"} if data is not None else {}
         try:
             async with self._http.request(method, url, data=data, headers=headers, allow_redirects=False) as reply:
-                return reply.status, _reply_object(await reply.content.read(_REPLY_LIMIT))
+                return reply.status, _reply_object(await _read(reply.content))
         except aiohttp.ClientConnectorError as error:
             raise CarrierError(f"the simulated carrier can not be reached: {error}", kind="retry") from error
         except aiohttp.ConnectionTimeoutError as error:
@@ -335,6 +336,16 @@ def _object(value: object, what: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError(f"{what} is not a JSON object")
     return value
+
+
+async def _read(content: aiohttp.StreamReader) -> bytes:
+    """The whole body, which may come in many pieces."""
+    body = bytearray()
+    async for piece in content.iter_any():
+        body += piece
+        if len(body) > _REPLY_LIMIT:
+            raise aiohttp.ClientPayloadError(f"the reply is longer than {_REPLY_LIMIT} bytes")
+    return bytes(body)
 
 
 def _reply_object(body: bytes) -> dict[str, Any]:

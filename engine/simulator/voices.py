@@ -80,6 +80,9 @@ def voice_spec(name: str) -> VoiceSpec:
     return VoiceSpec("en-GB" if digest[0] & 1 else "en-US", 70 + digest[1] % 50, 85 + digest[2] % 8)
 
 
+_Key = tuple[VoiceSpec, str]
+
+
 @dataclass(frozen=True, slots=True)
 class Utterance:
     """A line as it goes over the wire: whole frames of mu-law, and the same in base64."""
@@ -202,7 +205,8 @@ class VoiceBank:
     def __init__(self, synthesizer: Synthesizer | None = None) -> None:
         self._synthesizer = synthesizer or _best_synthesizer()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="voices")
-        self._lines: OrderedDict[tuple[VoiceSpec, str], Utterance] = OrderedDict()
+        self._lines: OrderedDict[_Key, Utterance] = OrderedDict()
+        self._making: dict[_Key, asyncio.Future[Utterance]] = {}
         self.quiet = quiet_line()
         self.beep = beep()
 
@@ -225,12 +229,21 @@ class VoiceBank:
             await self.line(voice, text)
 
     async def line(self, voice: str, text: str) -> Utterance:
-        """One line, made now when it is not ready."""
+        """One line, made now when it is not ready. Calls that want the same line at the same time share the work."""
         ready = self.get(voice, text)
         if ready is not None:
             return ready
-        made = await asyncio.get_running_loop().run_in_executor(self._thread, self._render, voice, text)
-        self._lines[(voice_spec(voice), text)] = made
+        key = (voice_spec(voice), text)
+        if key not in self._making:
+            self._making[key] = asyncio.ensure_future(self._make(key))
+        return await asyncio.shield(self._making[key])
+
+    async def _make(self, key: _Key) -> Utterance:
+        try:
+            made = await asyncio.get_running_loop().run_in_executor(self._thread, self._render, *key)
+        finally:
+            del self._making[key]
+        self._lines[key] = made
         while len(self._lines) > _CACHED_LINES:
             self._lines.popitem(last=False)
         return made
@@ -238,8 +251,8 @@ class VoiceBank:
     def close(self) -> None:
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    def _render(self, voice: str, text: str) -> Utterance:
-        return phone_line(text, self._synthesizer.speak(text, voice_spec(voice)))
+    def _render(self, voice: VoiceSpec, text: str) -> Utterance:
+        return phone_line(text, self._synthesizer.speak(text, voice))
 
 
 def _best_synthesizer() -> Synthesizer:

@@ -81,7 +81,7 @@ class WebhookSender:
             async with self._http.post(
                 URL(url, encoded=True), data=body, headers=headers, timeout=self._timeout, allow_redirects=False
             ) as response:
-                reply = Reply(response.status, await response.content.read(_REPLY_LIMIT))
+                reply = Reply(response.status, await _read(response.content))
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             reply = Reply(0, why=f"{type(error).__name__}: {error}"[:200])
         record.ms = round((time.monotonic() - began) * 1000)
@@ -91,6 +91,16 @@ class WebhookSender:
     def sign(self, url: str, body: bytes) -> dict[str, str]:
         """The headers of a request that leaves now."""
         return signed_headers(self._secret, "POST", url, body)
+
+
+async def _read(content: aiohttp.StreamReader) -> bytes:
+    """The whole body, which may come in many pieces."""
+    body = bytearray()
+    async for piece in content.iter_any():
+        body += piece
+        if len(body) > _REPLY_LIMIT:
+            raise aiohttp.ClientPayloadError(f"the document is longer than {_REPLY_LIMIT} bytes")
+    return bytes(body)
 
 
 @dataclass(frozen=True, slots=True)

@@ -251,7 +251,24 @@ async def test_a_dial_that_is_never_answered_times_out_uncertain_and_is_sent_onc
     await stop()
 
 
-async def carrier_against(handler: Any) -> tuple[MockCarrier, Any]:
+async def test_a_reply_in_many_pieces_is_read_to_its_end() -> None:
+    calls = [{"id": f"CA{number}", "said": "x" * 1000} for number in range(500)]
+
+    async def report(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        body = json.dumps({"calls": calls}).encode()
+        for at in range(0, len(body), 50_000):
+            await response.write(body[at : at + 50_000])
+            await asyncio.sleep(0)
+        return response
+
+    carrier, stop = await carrier_against(report, timeout_s=10)
+    assert (await carrier.report())["calls"] == calls
+    await stop()
+
+
+async def carrier_against(handler: Any, timeout_s: float = 0.3) -> tuple[MockCarrier, Any]:
     """A carrier whose far end is `handler`, with short time-outs."""
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", handler)
@@ -259,7 +276,7 @@ async def carrier_against(handler: Any) -> tuple[MockCarrier, Any]:
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    carrier = MockCarrier(url, KEY, SECRET, timeout=aiohttp.ClientTimeout(total=0.3))
+    carrier = MockCarrier(url, KEY, SECRET, timeout=aiohttp.ClientTimeout(total=timeout_s))
     await carrier.open()
 
     async def stop() -> None:

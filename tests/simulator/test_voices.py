@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from engine.media.audio import FRAME_BYTES
@@ -42,6 +44,17 @@ async def test_a_line_is_synthesized_once_and_shared() -> None:
     assert await bank.line("anna", "Hello.") is line is bank.get("anna", "Hello.")
     await bank.line("tom", "Hello.")
     assert synthesizer.lines == 2
+    bank.close()
+
+
+async def test_a_hundred_calls_that_want_a_line_at_once_share_the_work() -> None:
+    synthesizer = CountingSynthesizer()
+    bank = VoiceBank(synthesizer)
+    impatient = asyncio.create_task(bank.line("anna", "Hello."))
+    await asyncio.sleep(0)
+    impatient.cancel()  # its call ended; the others still get the line
+    lines = await asyncio.gather(*(bank.line("anna", "Hello.") for _ in range(100)))
+    assert synthesizer.lines == 1 and len(set(map(id, lines))) == 1
     bank.close()
 
 
