@@ -26,6 +26,7 @@ import platformdirs
 
 from console.attaching import AttachingClient
 from console.options import ConsoleOptions, ExitChoice
+from engine.carriers.base import CarrierError
 from engine.carriers.mock import MockCarrier
 from engine.client import EngineClient, InProcessClient, SocketClient
 from engine.config import Config, Loaded
@@ -40,6 +41,7 @@ log = logging.getLogger(__name__)
 MAX_CRASHES: Final = 3
 """Consoles that may fail within one run before the engine goes on without a screen."""
 SUMMARY_SECONDS: Final = 30.0
+QUIET_SECONDS: Final = 10.0
 
 
 def run_console(loaded: Loaded, state_dir: Path) -> int:
@@ -90,10 +92,15 @@ def run_demo(
     plan = DemoPlan(calls or CALLS, SEED if seed is None else seed)
     config = demo_config(loaded.config, plan, _free_port(loaded.config))
     with _engine(config, state_dir) as thread:
-        demo = _start_demo(thread, plan)
+        demo, task = _start_demo(thread, plan)
         if headless:
-            return _headless_demo(thread, demo, seconds)
-        return _supervise(thread, config, state_dir, seconds)
+            return _headless_demo(thread, demo, task, seconds)
+        try:
+            return _supervise(thread, config, state_dir, seconds)
+        finally:
+            task.cancel()
+            with contextlib.suppress(CarrierError):
+                asyncio.run_coroutine_threadsafe(demo.quiet(), thread.loop).result(QUIET_SECONDS)
 
 
 # -- pieces -----------------------------------------------------------------------------------
@@ -181,9 +188,8 @@ def _start_demo(thread: EngineThread, plan: DemoPlan) -> tuple[Demo, Future[None
     return demo, asyncio.run_coroutine_threadsafe(demo.run(), thread.loop)
 
 
-def _headless_demo(thread: EngineThread, running: tuple[Demo, Future[None]], seconds: float | None) -> int:
+def _headless_demo(thread: EngineThread, demo: Demo, task: Future[None], seconds: float | None) -> int:
     """Run, stop, and print the summary as JSON."""
-    demo, task = running
     with _signals(lambda: None) as stopped:
         deadline = None if seconds is None else time.monotonic() + seconds
         while not stopped.is_set() and thread.alive and not task.done():

@@ -86,10 +86,7 @@ class Demo:
         await self._engine.speech_settled()
         inbound = self._plan.calls - self._plan.outbound
         await self._carrier.set_pace(2.5, inbound)
-        try:
-            await self._call_people()
-        finally:
-            await self._carrier.set_pace(0, 1)
+        await self._call_people()
 
     async def _call_people(self) -> None:
         if not self._plan.outbound:
@@ -108,9 +105,13 @@ class Demo:
         while (call := self._engine.call(call_id)) is not None and call.live:
             cursor = (await self._engine.events(cursor, call_id, wait_ms=45_000)).cursor
 
+    async def quiet(self) -> None:
+        """Nobody calls in any more: the simulator lives on for a while when the engine has gone."""
+        await self._carrier.set_pace(0, 1)
+
     async def finish(self) -> dict[str, Any]:
         """End what is live, so that the last lines are counted, and sum up."""
-        await self._carrier.set_pace(0, 1)
+        await self.quiet()
         for call in self._engine.live_calls():
             with contextlib.suppress(Refusal):
                 await self._engine.end(call.call_id, by="demo")
