@@ -95,12 +95,13 @@ def run_demo(
         demo, task = _start_demo(thread, plan)
         if headless:
             return _headless_demo(thread, demo, task, seconds)
-        try:
-            return _supervise(thread, config, state_dir, seconds)
-        finally:
+
+        def leave() -> None:
             task.cancel()
             with contextlib.suppress(CarrierError):
                 asyncio.run_coroutine_threadsafe(demo.quiet(), thread.loop).result(QUIET_SECONDS)
+
+        return _supervise(thread, config, state_dir, seconds, leave)
 
 
 # -- pieces -----------------------------------------------------------------------------------
@@ -119,8 +120,17 @@ def _engine(config: Config, state_dir: Path) -> Iterator[EngineThread]:
             thread.stop()
 
 
-def _supervise(thread: EngineThread, config: Config, state_dir: Path, seconds: float | None = None) -> int:
-    """Show the console until it is left; a console that fails is started again, and at last done without."""
+def _supervise(
+    thread: EngineThread,
+    config: Config,
+    state_dir: Path,
+    seconds: float | None = None,
+    leave: Callable[[], None] = lambda: None,
+) -> int:
+    """Show the console until it is left; a console that fails is started again, and at last done without.
+
+    `leave` is called when the engine, too, is about to stop.
+    """
     notice = ""
     for _ in range(MAX_CRASHES):
         client = InProcessClient(thread.engine, thread.loop, by="console")
@@ -129,9 +139,12 @@ def _supervise(thread: EngineThread, config: Config, state_dir: Path, seconds: f
         if choice is not ExitChoice.CRASHED:
             break
         notice = "The console failed and was started again; no call was touched. See voicecall.log."
-    if choice is ExitChoice.STOP_ENGINE:
-        return 0
-    return _go_on_headless(thread, choice, state_dir)
+    if choice is not ExitChoice.STOP_ENGINE:
+        _go_on_headless(thread, choice, state_dir)
+    if thread.alive:
+        leave()
+        thread.stop(now=True)
+    return 1 if choice is ExitChoice.CRASHED else 0
 
 
 def _run_for(client: EngineClient, options: ConsoleOptions, seconds: float | None) -> ExitChoice:
@@ -148,24 +161,24 @@ def _run_for(client: EngineClient, options: ConsoleOptions, seconds: float | Non
         leaving.cancel()
 
 
-def _go_on_headless(thread: EngineThread, choice: ExitChoice, state_dir: Path) -> int:
-    """Without a screen until the calls are over and somebody says stop; without live calls there is nothing to do."""
-    if not thread.engine.live_calls():
-        return 1 if choice is ExitChoice.CRASHED else 0
+def _go_on_headless(thread: EngineThread, choice: ExitChoice, state_dir: Path) -> None:
+    """Without a screen until somebody says stop; without live calls there is nothing to go on with."""
+    live = len(thread.engine.live_calls())
+    if not live:
+        return
     if choice is not ExitChoice.TERMINAL_LOST:
         _say(
-            f"voicecall: {len(thread.engine.live_calls())} calls go on without a screen (process {os.getpid()}). "
+            f"voicecall: {live} calls go on without a screen (process {os.getpid()}). "
             f"`voicecall attach {state_dir}` shows them again; ctrl+c ends them."
         )
-    with _signals(lambda: thread.stop()) as stopped:
+    with _signals() as stopped:
         while not stopped.is_set() and thread.alive:
             thread.wait(0.5)
-    return 0
 
 
 @contextlib.contextmanager
-def _signals(stop: Callable[[], None]) -> Iterator[threading.Event]:
-    """SIGTERM and SIGINT stop; SIGHUP does not, because the terminal is none of the engine's business."""
+def _signals() -> Iterator[threading.Event]:
+    """SIGTERM and SIGINT set the event; SIGHUP does not, because the terminal is none of the engine's business."""
     stopped = threading.Event()
 
     def on_signal(number: int, frame: FrameType | None) -> None:
@@ -190,7 +203,7 @@ def _start_demo(thread: EngineThread, plan: DemoPlan) -> tuple[Demo, Future[None
 
 def _headless_demo(thread: EngineThread, demo: Demo, task: Future[None], seconds: float | None) -> int:
     """Run, stop, and print the summary as JSON."""
-    with _signals(lambda: None) as stopped:
+    with _signals() as stopped:
         deadline = None if seconds is None else time.monotonic() + seconds
         while not stopped.is_set() and thread.alive and not task.done():
             if deadline is not None and time.monotonic() >= deadline:

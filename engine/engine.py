@@ -63,6 +63,8 @@ class Engine(EngineApi):
         self.config = config
         self.state_dir = state_dir
         self.started_at = epoch_ms()
+        self.hurry = asyncio.Event()
+        """Set: a stop does not wait for live calls to end by themselves."""
         self._lock = lock
         self._log = event_log
         self._carrier = carrier
@@ -180,13 +182,13 @@ class Engine(EngineApi):
                 await self._reconciler.settle(self._operations.uncertain.pop())
 
     async def _drain(self) -> None:
-        """No new calls; those that are live may finish for a while, then they are hung up."""
+        """No new calls; those that are live may finish for a while, or until `hurry`, then they are hung up."""
         self._operations.stopping = True
-        try:
-            async with asyncio.timeout(DRAIN_SECONDS):
-                await self._calls.wait_idle()
-        except TimeoutError:
-            log.warning("hanging up %d calls", len(self._book.live()))
+        idle = asyncio.create_task(self._calls.wait_idle())
+        hurry = asyncio.create_task(self.hurry.wait())
+        await asyncio.wait([idle, hurry], timeout=DRAIN_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        idle.cancel()
+        hurry.cancel()
         await self._end_all("engine")
 
     async def _end_all(self, by: str) -> None:

@@ -164,12 +164,14 @@ class EngineThread:
         if self._error is not None:
             raise self._error
 
-    def stop(self, *, force: bool = False) -> None:
-        """Drain and stop; with `force`, at once. Harmless when it has stopped."""
+    def stop(self, *, now: bool = False, force: bool = False) -> None:
+        """Drain and stop. `now` hangs up live calls at once; `force` does not even do that. Again is harmless."""
         loop, stop, task = self._loop, self._stop, self._task
         if loop is not None and stop is not None and self._thread.is_alive():
             try:
                 loop.call_soon_threadsafe(stop.set)
+                if now and self._engine is not None:
+                    loop.call_soon_threadsafe(self._engine.hurry.set)
                 if force and task is not None:
                     loop.call_soon_threadsafe(task.cancel)
             except RuntimeError:
