@@ -218,7 +218,9 @@ class LiveCall:
     # -- speaking -----------------------------------------------------------------------------
 
     def say(self, text: str, speaker: Speaker, kind: Kind = "speak") -> Utterance:
-        """Queue a line from outside. Raises Refusal."""
+        """Queue a line from outside. Raises Refusal. A person's line comes before replies that wait."""
+        if speaker == "operator":
+            self.replies.revoke()
         try:
             return self.mouth.say(text, speaker=speaker, kind=kind)
         except MouthFull as error:
@@ -234,13 +236,16 @@ class LiveCall:
             )
         async with self._turn_lock:
             self.replies.revoke()
-            self._answer = asyncio.get_running_loop().create_future()
             try:
                 async with asyncio.timeout(timeout_ms / 1000):
                     line = self.say(text, speaker)
                     ending = await line.done
                     if ending == "failed":
                         raise Refusal("speech_unavailable", f"the question was not spoken: {line.error}")
+                    # What the caller said before the question was heard is no answer to it.
+                    self._answer = asyncio.get_running_loop().create_future()
+                    if self._over.is_set():
+                        self.over()
                     return await self._answer
             except TimeoutError as error:
                 raise Refusal(
@@ -307,8 +312,9 @@ class LiveCall:
 
     def caller_said(self, text: str, clock: TurnClock) -> None:
         self.replies.caller_quiet()
-        if self._answer is not None and not self._answer.done():
-            self._answer.set_result(text)
+        if self._turn_lock.locked():
+            if self._answer is not None and not self._answer.done():
+                self._answer.set_result(text)
         elif not self._greeted:
             return  # Whoever picks up says "Hello?"; what we say first is the answer to that.
         elif self._floor == "agent" and self._group is not None and not self._over.is_set():

@@ -142,10 +142,12 @@ class WebhookPipeline:
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 outcome = await asyncio.shield(first)
-        except (TimeoutError, asyncio.CancelledError):
-            if first.cancelled():
-                return self._failed(incoming, began, 503, "the first try failed")
-            raise
+        except TimeoutError:
+            return self._failed(incoming, began, 503, "the first try is still under way")
+        except asyncio.CancelledError:
+            if not first.cancelled():
+                raise
+            return self._failed(incoming, began, 503, "the first try failed")
         self._note(incoming, began, "replay", "these bytes were seen before", outcome, "")
         return _response(self._carrier.render(_without_tokens(outcome.document)))
 
