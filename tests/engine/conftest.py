@@ -1,13 +1,15 @@
 """A real engine on the real simulated carrier, with speech engines that are quick and predictable.
 
 People still speak real audio on a real socket at real pace; only the two ends that take processor time, synthesis
-and recognition, are stood in for where a test is not about them.
+and recognition, are stood in for where a test is not about them. One simulator serves all tests of a process; each
+engine has a number of its own, so that inbound calls find the right one.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+import itertools
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from engine.calls import Call, Event
+from engine.calls import Call, Cursor, Event
 from engine.carriers.mock import MockCarrier
 from engine.config import Config, parse_config
 from engine.engine import Engine
@@ -24,10 +26,11 @@ from engine.media.audio import Audio, AudioFormat
 from engine.speech.brains.script import ScriptBrain
 from engine.speech.desk import SpeechDesk
 from engine.speech.ports import Brain, Final, Hearing, Listener, Lost, Recogniser, SpeechUnavailable, Voice
+from tests.engine.simulators import Simulator, simulator_process
 
 PCM = AudioFormat("pcm16", 16_000)
-OUR_NUMBER = "+15550100100"
 WAIT_SECONDS = 30.0
+_numbers = itertools.count(1)
 
 
 class Humming(Voice):
@@ -35,7 +38,7 @@ class Humming(Voice):
 
     name = "humming"
 
-    def __init__(self, ms_per_character: int = 20) -> None:
+    def __init__(self, ms_per_character: int = 12) -> None:
         self.ms_per_character = ms_per_character
         self.broken = ""
 
@@ -110,6 +113,9 @@ class Running:
     engine: Engine
     carrier: MockCarrier
     stop: asyncio.Event
+    simulator: Simulator
+    number: str
+    """Ours: who calls it reaches this engine."""
 
     async def until(self, what: Callable[[], Any]) -> Any:
         """Wait until `what` is true after some event; fails after a limit. Returns what it returned."""
@@ -117,6 +123,16 @@ class Running:
             async for _ in self.engine.watch(None, 1):
                 if result := what():
                     return result
+        raise AssertionError("the watch ended")
+
+    async def until_event(self, test: Callable[[Event], bool]) -> Event:
+        """Wait for an event that is as `test` wants it, stored or not, from the beginning of the log on."""
+        beginning = Cursor(self.engine.cursor().generation, 0)
+        async with asyncio.timeout(WAIT_SECONDS):
+            async for batch in self.engine.watch(beginning):
+                for event in batch:
+                    if test(event):
+                        return event
         raise AssertionError("the watch ended")
 
     async def until_call(self, call_id: str, test: Callable[[Call], bool]) -> Call:
@@ -129,34 +145,37 @@ class Running:
         found: Call = await self.until(check)
         return found
 
-    async def until_report(self, test: Callable[[Any], bool]) -> None:
-        """Wait until the simulator's report about its calls is as `test` wants it."""
+    async def until_carrier(self, call_id: str, test: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """Wait until what the simulator knows about a call that we placed is as `test` wants it."""
         async with asyncio.timeout(WAIT_SECONDS):
-            while not test((await self.carrier.report())["calls"]):
-                await asyncio.sleep(0.05)
+            while True:
+                report = await self.simulator.call_of(call_id)
+                if test(report):
+                    return report
+                await asyncio.sleep(0.05)  # The simulator tells nobody by itself what people heard.
 
     async def events(self, call_id: str | None = None) -> list[Event]:
         """All stored events, or those of one call."""
-        cursor = self.engine.cursor()
-        start = type(cursor)(cursor.generation, 0)
-        page = await self.engine.events(start, call_id, limit=5000)
+        beginning = Cursor(self.engine.cursor().generation, 0)
+        page = await self.engine.events(beginning, call_id, limit=5000)
         return list(page.events)
 
     async def ring_in(self, person: str) -> Call:
         """Somebody calls in; returns our call."""
-        provider_call_id = await self.carrier.ring_in(OUR_NUMBER, person)
+        provider_call_id = await self.carrier.ring_in(self.number, person)
         found: Call = await self.until(lambda: self.engine.call(provider_call_id))
         return found
 
 
-def settings(**changes: Any) -> Config:
-    """The default configuration on any free port, open to callers, with `changes`."""
+def settings(simulator: Simulator, **changes: Any) -> Config:
+    """The default configuration on any free port and a new number of ours, open to callers, with `changes`."""
     config = parse_config(b"", None, {}).config
     base: dict[str, Any] = {
         "serve": config.serve.model_copy(update={"port": 0}),
-        "from_number": OUR_NUMBER,
+        "from_number": f"+1555020{next(_numbers):04d}",
         "inbound_policy": "open",
         "max_concurrent_calls": 10,
+        "mock": simulator.config,
     }
     return config.model_copy(update=base | changes)
 
@@ -165,6 +184,7 @@ def settings(**changes: Any) -> Config:
 async def running(
     state_dir: Path,
     config: Config,
+    simulator: Simulator,
     *,
     voice: Voice | None = None,
     recogniser: Recogniser | None = None,
@@ -182,7 +202,7 @@ async def running(
         if serving.done():
             await serving
         try:
-            yield Running(engine, engine.carrier, stop)
+            yield Running(engine, engine.carrier, stop, simulator, config.from_number or "")
         finally:
             for call in engine.live_calls():
                 await engine.end(call.call_id, "test")
@@ -193,16 +213,24 @@ async def running(
 Start = Callable[..., Awaitable[Running]]
 
 
+@pytest.fixture(scope="session")
+def simulator() -> Iterator[Simulator]:
+    """The simulated carrier of this test process."""
+    with simulator_process() as simulator:
+        yield simulator
+
+
 @pytest.fixture
-async def start(tmp_path: Path) -> AsyncIterator[Start]:
+async def start(tmp_path: Path, simulator: Simulator) -> AsyncIterator[Start]:
     """Start engines on the test's own state folder; they are stopped at its end."""
     async with AsyncExitStack() as stack:
 
         async def begin(
             *, voice: Voice | None = None, recogniser: Recogniser | None = None, **changes: Any
         ) -> Running:
+            config = settings(simulator, **changes)
             return await stack.enter_async_context(
-                running(tmp_path, settings(**changes), voice=voice, recogniser=recogniser)
+                running(tmp_path, config, simulator, voice=voice, recogniser=recogniser)
             )
 
         yield begin

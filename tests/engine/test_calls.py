@@ -134,7 +134,7 @@ async def test_keys_pressed_by_us_reach_the_other_phone(start: Start) -> None:
     call_id = await run.engine.initiate(SINK, "Hello.", "conversation")
     await run.until_call(call_id, lambda call: "start" in call.rungs)
     await run.engine.send_dtmf(call_id, "42#", "console")
-    await run.until_report(lambda calls: calls[-1]["heard"]["digits"] == "42#")
+    await run.until_carrier(call_id, lambda report: report["heard"]["digits"] == "42#")
 
 
 async def test_no_more_calls_than_configured_are_placed(start: Start) -> None:
