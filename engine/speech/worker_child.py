@@ -11,6 +11,7 @@ import signal
 import socket
 import sys
 import threading
+import traceback
 from collections.abc import Callable
 from typing import Final
 
@@ -47,6 +48,20 @@ class EngineLink:
 def leave() -> None:
     """End the process at once: native threads may be busy for seconds, and nothing of theirs is worth waiting for."""
     os._exit(0)
+
+
+def start_thread(name: str, body: Callable[[], None]) -> None:
+    """Run `body` for ever. An error in it ends the process, loudly: half a worker would leave calls waiting."""
+
+    def guarded() -> None:
+        try:
+            body()
+        except BaseException:
+            traceback.print_exc()
+            sys.stderr.flush()
+            os._exit(1)
+
+    threading.Thread(target=guarded, name=name, daemon=True).start()
 
 
 def run(load: Callable[[EngineLink], Callable[[Frame], None]]) -> None:

@@ -2,7 +2,20 @@
 
 The engine decides where an utterance ends, so the library's streams, which cut lines at their own voice detector, are
 not used: what is spoken between two `finish`es is transcribed whole, again and again while it grows (partials) and a
-last time at its end (final), with the library's detector off and silero deciding what is speech at all."""
+last time at its end (final), with the library's detector off and silero deciding what is speech at all.
+
+Measured on mu-law at 8 kHz: word errors in percent on 540 recorded prompts of Debian's asterisk-core-sounds-en-wav
+(of 6 to 30 words, shorter, longer) and 72 sentences of pico in six voices; processor time per second of audio:
+
+    the library's streams, 0.5 s updates      6.0  21.6   8.5  12.1    0.13 (with partials)
+    its one-shot call, its own detector       7.4  27.3   9.2  12.1    0.032
+    whole utterances, no padding              5.0  22.6  13.0  10.9    0.034
+    this: whole, padded, cut at pauses        4.7  21.1   6.3  11.3    0.034, or 0.13 to 0.18 with partials
+
+Silero takes 0.008 of it. A pause is transcribed as soon as it begins, so a final asked for after half a second
+of silence has its text already: 1 ms with one call, 0.13 s (p95) with four people speaking at once on two cores. The
+process holds 210 MB with the model loaded and 260 to 290 MB after long utterances.
+"""
 
 from __future__ import annotations
 

@@ -10,9 +10,11 @@ a caller pauses the partial is made at once; if nothing is said after it, it is 
 from __future__ import annotations
 
 import json
+import math
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,7 +24,7 @@ from engine.media.audio import AudioFormat
 from engine.speech.stt.samples import Samples
 from engine.speech.stt.stream import Stream
 from engine.speech.stt.utterance import CHUNK, CHUNK_MS, Utterance
-from engine.speech.worker_child import EngineLink, run
+from engine.speech.worker_child import EngineLink, run, start_thread
 from engine.speech.worker_wire import PROBABILITY, UTTERANCE, Frame, Kind
 
 _CHUNKS_PER_OPINION: Final = 3
@@ -44,15 +46,14 @@ class Recogniser:
         self._streams: dict[int, Stream] = {}
         self._changed = threading.Condition()
         self._rest_until = 0.0
-        self._busy_since: dict[str, float] = {}
-        for name, work in (("ears", self._ears_turn), ("scribe", self._scribe_turn)):
-            threading.Thread(target=self._forever, args=(name, work), name=name, daemon=True).start()
+        self._busy_since = {"ears": math.inf, "scribe": math.inf}
+        start_thread("ears", partial(self._forever, "ears", self._ears_turn))
+        start_thread("scribe", partial(self._forever, "scribe", self._scribe_turn))
 
     def handle(self, frame: Frame) -> None:
         """Take a frame from the engine."""
         if frame.kind is Kind.PING:
-            since = min(self._busy_since.values(), default=time.monotonic())
-            busy_ms = int((time.monotonic() - since) * 1000)
+            busy_ms = max(0, int((time.monotonic() - min(*self._busy_since.values(), time.monotonic())) * 1000))
             self._link.send(Frame(Kind.PONG, payload=str(busy_ms).encode()))
         elif frame.kind is Kind.OPEN:
             stream = Stream(frame.id, AudioFormat(**json.loads(frame.payload)), self._new_vad())
@@ -82,7 +83,7 @@ class Recogniser:
 
         while True:
             turn(begin)
-            self._busy_since.pop(name, None)
+            self._busy_since[name] = math.inf
 
     # Ears
 

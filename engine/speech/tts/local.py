@@ -134,6 +134,9 @@ class LocalVoice:
             chunks.put_nowait(frame.payload)
         elif frame.kind is Kind.DONE:
             chunks.put_nowait(None)
+        elif frame.kind is Kind.FAILED:
+            why = frame.payload.decode(errors="replace")
+            chunks.put_nowait(SpeechUnavailable(f"the local voice could not speak this text: {why}"))
 
     def _on_death(self, why: str) -> None:
         self._worker = None

@@ -16,7 +16,7 @@ import numpy as np
 
 from engine.speech.tts.level import Samples, normalise, trim
 from engine.speech.tts.voices import VOICES, PicoVoice
-from engine.speech.worker_child import EngineLink, run
+from engine.speech.worker_child import EngineLink, run, start_thread
 from engine.speech.worker_wire import Frame, Kind
 
 RATE: Final = 16_000
@@ -39,7 +39,7 @@ class Speaker:
         }
         self._waiting: OrderedDict[int, str] = OrderedDict()
         self._changed = threading.Condition()
-        threading.Thread(target=self._work, name="speaker", daemon=True).start()
+        start_thread("speaker", self._work)
 
     def handle(self, frame: Frame) -> None:
         """Take a frame from the engine. A SPEAK payload is `voice NUL text`."""
@@ -56,7 +56,11 @@ class Speaker:
                 self._changed.wait_for(lambda: bool(self._waiting))
                 id_, request = self._waiting.popitem(last=False)
             name, _, text = request.partition("\0")
-            audio = self._synthesize(VOICES[name], text)
+            try:
+                audio = self._synthesize(VOICES[name], text)
+            except RuntimeError as error:  # pico refuses this text; the next one may do
+                self._link.send(Frame(Kind.FAILED, id_, str(error).encode()))
+                continue
             for at in range(0, len(audio), _CHUNK_BYTES):
                 self._link.send(Frame(Kind.AUDIO, id_, audio[at : at + _CHUNK_BYTES]))
             self._link.send(Frame(Kind.DONE, id_))
