@@ -14,7 +14,7 @@ Measured on mu-law at 8 kHz: word errors in percent on 540 recorded prompts of D
 
 Silero takes 0.008 of it. A pause is transcribed as soon as it begins, so a final asked for after half a second
 of silence has its text already: 1 ms with one call, 0.13 s (p95) with four people speaking at once on two cores. The
-process holds 210 MB with the model loaded and 260 to 290 MB after long utterances.
+process holds 195 MB with the model loaded and 260 to 290 MB after long utterances.
 """
 
 from __future__ import annotations
