@@ -81,7 +81,12 @@ class Streaming(Section):
 
 
 class LocalTts(Section):
-    """Offline voice: nothing to set."""
+    """Offline voice."""
+
+    voice: Literal["anna", "ben", "clara", "david", "emma", "frank", "grace", "henry"] = Field(
+        default="anna",
+        description="Who speaks: anna, ben, emma, frank (American), clara, david, grace, henry (British).",
+    )
 
 
 class OpenAiTts(Section):
@@ -119,7 +124,7 @@ class ElevenLabsTts(Section):
 class TtsProviders(Section):
     """Settings per voice engine; only the chosen one is used."""
 
-    local: LocalTts = Field(default_factory=LocalTts, description="Offline voice: nothing to set.")
+    local: LocalTts = Field(default_factory=LocalTts, description="Offline voice.")
     openai: OpenAiTts = Field(default_factory=OpenAiTts, description="OpenAI, or a compatible server.")
     elevenlabs: ElevenLabsTts = Field(default_factory=ElevenLabsTts, description="ElevenLabs.")
 

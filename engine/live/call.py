@@ -388,7 +388,11 @@ class _FrameHandler:
 
 
 def _voice_name(parts: Parts, call: Call) -> str:
-    return ""
+    """The voice of the number of ours that this call is on."""
+    ours = call.to_number if call.direction == "inbound" else call.from_number
+    route = parts.config.numbers.get(ours)
+    tts = route.tts if route is not None and route.tts is not None else parts.config.tts
+    return tts.providers.local.voice if tts.provider == "local" else ""
 
 
 def _response_timeout(parts: Parts, call: Call) -> int:

@@ -88,3 +88,12 @@ def test_loading_a_configuration_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_voices_that_can_be_configured_are_the_ones_there_are() -> None:
+    from typing import get_args
+
+    from engine.config.speech import LocalTts
+    from engine.speech.tts.voices import VOICES
+
+    assert set(get_args(LocalTts.model_fields["voice"].annotation)) == set(VOICES)
