@@ -8,7 +8,7 @@ import re
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -29,16 +29,18 @@ def private_terminal(log_path: Path | None) -> Iterator[None]:
     terminal = os.dup(2)
     sink = os.open(log_path or os.devnull, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     before = sys.__stderr__
-    with os.fdopen(terminal, "w", encoding="utf-8", errors="replace", closefd=False) as screen:
-        os.dup2(sink, 2)
-        os.close(sink)
-        sys.__stderr__ = screen  # type: ignore[misc]  # Textual's driver takes the terminal from here
-        try:
-            yield
-        finally:
-            sys.__stderr__ = before  # type: ignore[misc]
-            os.dup2(terminal, 2)
-    os.close(terminal)
+    screen = os.fdopen(terminal, "w", encoding="utf-8", errors="replace", closefd=False)
+    os.dup2(sink, 2)
+    os.close(sink)
+    sys.__stderr__ = screen  # type: ignore[misc]  # Textual's driver takes the terminal from here
+    try:
+        yield
+    finally:
+        sys.__stderr__ = before  # type: ignore[misc]
+        with suppress(OSError):  # what was not drawn yet has no terminal to go to
+            screen.close()
+        os.dup2(terminal, 2)
+        os.close(terminal)
 
 
 def terminal_is_gone() -> bool:

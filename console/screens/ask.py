@@ -1,4 +1,4 @@
-"""A question with a few answers: one letter each, the safe one has the focus, Esc is the safe one too."""
+"""A question with a few answers: one letter each, the safe one has the focus, Esc gives none."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from textual.widgets import Button, Static
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One answer. `danger` is drawn as a warning; `safe` has the focus and is what Esc means."""
+    """One answer. `danger` is drawn as a warning; `safe` has the focus."""
 
     key: str
     label: str
@@ -27,11 +27,11 @@ class Choice:
 
 
 class Ask(ModalScreen[str]):
-    """Asks and returns the value of the answer."""
+    """Asks and returns the value of the answer, or "" for none."""
 
     CSS_PATH = "dialogs.tcss"
     BINDINGS: ClassVar = [
-        Binding("escape", "safe", show=False),
+        Binding("escape", "leave", show=False),
         Binding("left,up", "app.focus_previous", show=False),
         Binding("right,down", "app.focus_next", show=False),
     ]
@@ -59,8 +59,9 @@ class Ask(ModalScreen[str]):
     def _safe(self) -> Choice:
         return next((choice for choice in self._choices if choice.safe), self._choices[0])
 
-    def action_safe(self) -> None:
-        self.dismiss(self._safe.value)
+    def action_leave(self) -> None:
+        """Nothing was answered, nothing happens."""
+        self.dismiss("")
 
     def on_key(self, event: events.Key) -> None:
         for choice in self._choices:

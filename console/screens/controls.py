@@ -255,7 +255,7 @@ class Controls:
         if argument and argument not in names:
             self.warn(f"there is no theme {argument!r}: {', '.join(names[:8])} …")
             return
-        ours = [name for name in ("harbour", "paper") if name in names] or names
+        ours: list[str] = [name for name in ("harbour", "paper") if name in names] or names
         after = ours[(ours.index(app.theme) + 1) % len(ours)] if app.theme in ours else ours[0]
         app.theme = argument or after
 

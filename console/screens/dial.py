@@ -99,6 +99,7 @@ class DialDialog(ModalScreen[str]):
         self._message = message
         self._mode: Mode = "conversation"
         self._busy = False
+        self._said = ""
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
@@ -148,6 +149,7 @@ class DialDialog(ModalScreen[str]):
         state.set_class(look == "good", "-good")
         state.set_class(look == "bad", "-bad")
         state.update(Content(text))
+        self._said = text
 
     def _judge(self) -> bool:
         """Show what is wrong, if anything; True when it can be dialled."""
@@ -163,7 +165,7 @@ class DialDialog(ModalScreen[str]):
     async def _show_region(self, verdict: Verdict) -> None:
         number = tidy_number(self.query_one("#dial-to", Input).value)
         region = await asyncio.to_thread(region_of, number)
-        if not self._busy and number == tidy_number(self.query_one("#dial-to", Input).value):
+        if self._said == verdict.text:
             self._show_state(verdict.text + region, verdict.state)
 
     @on(Input.Changed)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import ClassVar
 
 from textual import events, on
 from textual.app import ComposeResult
@@ -45,9 +44,9 @@ from engine.client import Call
 class MainScreen(Screen[None]):
     """Calls on the left, the selected one on the right, the way in from outside below."""
 
-    HORIZONTAL_BREAKPOINTS: ClassVar = [(0, "-narrow"), (100, "-normal"), (160, "-wide")]
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-normal"), (160, "-wide")]
     AUTO_FOCUS = "#calls"
-    BINDINGS: ClassVar = [
+    BINDINGS = [
         Binding(
             ",".join(command.keys), f"run('{command.name}')", command.help, show=False, id=command.name, priority=True
         )
@@ -86,6 +85,7 @@ class MainScreen(Screen[None]):
         yield TooSmall(id="too-small")
 
     def on_mount(self) -> None:
+        self.query_one(CallTable).border_title = Content("calls")
         self.query_one("#talk").border_title = Content("transcript")
         self.query_one("#facts").border_title = Content("ladder and turns")
         self._show_idle()
@@ -119,7 +119,6 @@ class MainScreen(Screen[None]):
         table.masked = self.masked
         if self.frozen is None:
             table.show_board(self.board, now)
-            table.border_title = Content(f"calls {len(self.board.calls)}")
             self._paint_call(now)
         self._paint_surroundings(now, len(table.alerts))
 

@@ -86,7 +86,7 @@ class CallTable(LinePane, can_focus=True):
 
     ALLOW_SELECT = False
     DEFAULT_CSS = """
-    CallTable { background: $surface; scrollbar-size-vertical: 1; overflow-x: hidden; }
+    CallTable { background: $surface; scrollbar-background: $surface; }
     """
     BINDINGS = [
         Binding("j,down", "move(1)", "Next call", show=False, id="next-call"),
@@ -211,7 +211,10 @@ class CallTable(LinePane, can_focus=True):
         self.select(self._order[index])
 
     def on_click(self, event: events.Click) -> None:
-        index = event.y + self.scroll_offset.y
+        inside = event.get_content_offset(self)
+        if inside is None:
+            return
+        index = inside.y + self.scroll_offset.y
         if index < len(self._order) and self._order[index] != _SEPARATOR:
             self.select(self._order[index], opened=event.chain > 1)
 

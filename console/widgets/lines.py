@@ -88,7 +88,14 @@ class Panel(Inked):
 
 
 class LinePane(Inked, ScrollView):
-    """A scrolling pane of rows."""
+    """A scrolling pane of rows. Its bar is always there, so that text never has to be wrapped again for it."""
+
+    DEFAULT_CSS = """
+    LinePane {
+        overflow-x: hidden; overflow-y: scroll; scrollbar-size-vertical: 1;
+        scrollbar-color: $rule; scrollbar-color-hover: $primary; scrollbar-color-active: $primary;
+    }
+    """
 
     def __init__(self, pane_id: str) -> None:
         super().__init__(id=pane_id)

@@ -32,18 +32,16 @@ NAME_WIDTH: Final = 11
 TIME_WIDTH: Final = 9
 TIMED: Final = 56
 """Cells from which a row has room for the time of day."""
-_CUT: Final = " ─ cut ─ "
+_CUT: Final = " ─\u00a0cut\u00a0─ "
+"""Its own spaces do not break, so that it is never torn; they are drawn as spaces."""
 
 
 def items_of(board: Board, call: Call) -> list[Item]:
     """Everything that the transcript of `call` shows, in order."""
-    said = heapq.merge(call.transcript, board.notes.get(call.call_id, ()), key=_at)
+    sources: tuple[tuple[Line | Note, ...], ...] = (call.transcript, board.notes.get(call.call_id, ()))
     partial = board.partials.get(call.call_id)
+    said = heapq.merge(*sources, key=lambda item: item.at)
     return [*said, *([partial] if partial else []), *call.queued.values()]
-
-
-def _at(item: Line | Note) -> int:
-    return item.at
 
 
 def item_rows(item: Item, width: int) -> list[Row]:
@@ -80,6 +78,7 @@ def _laid_out(at: int, name: tuple[str, str], text: Row, width: int) -> list[Row
     head: Row = (((when, "dim"),) if timed else ()) + ((name[0].ljust(NAME_WIDTH), name[1]),)
     indent = (" " * (NAME_WIDTH + (TIME_WIDTH if timed else 0)), "text")
     lines = wrap(plain(text), width - len(indent[0]))
+    text = tuple((part.replace("\u00a0", " "), ink) for part, ink in text)
     return [
         ((*head, *slice_row(text, start, end)) if index == 0 else (indent, *slice_row(text, start, end)))
         for index, (start, end) in enumerate(lines)
@@ -90,7 +89,7 @@ class Transcript(LinePane, can_focus=True):
     """Shows one call of the board."""
 
     DEFAULT_CSS = """
-    Transcript { background: $background; scrollbar-size-vertical: 1; overflow-x: hidden; }
+    Transcript { background: $background; scrollbar-background: $background; }
     """
     BINDINGS = [
         Binding("j,down", "scroll_down", "Scroll down", show=False, id="scroll-down"),

@@ -59,6 +59,13 @@ class Bench:
         await self.pilot.pause()
         return self.client.requests
 
+    async def answered(self) -> None:
+        """Return once every request under way has been answered and told of."""
+        async with asyncio.timeout(10):
+            for worker in [worker for worker in self.app.workers if worker.group in ("acts", "dial")]:
+                await worker.wait()
+        await self.pilot.pause()
+
     @property
     def table(self) -> CallTable:
         return self.screen.query_one(CallTable)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from engine.calls import Event
 from tests.console.scripted import Script
 
@@ -38,7 +40,7 @@ def morning() -> Script:
     script.add("floor.changed", "berta", holder="held", by="console")
     script.talking("carl", "+4915112345678")
     script.add("speech.failed", "carl", engine="local", error="the worker died", hint="it is started again")
-    numbers = {"from_": "+15550109999", "to": "+15550100177"}
+    numbers: dict[str, Any] = {"from_": "+15550109999", "to": "+15550100177"}
     script.add("call.initiated", "dora", provider="mock", direction="outbound", mode="conversation", **numbers)
     script.add("call.dialing", "dora")
     script.add("call.accepted", "dora", providerCallId="sim-dora")

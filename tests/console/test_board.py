@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from console.board import MAX_ENDED, Board
 from engine.calls import Event
 from tests.console.scenes import live_details, morning
@@ -101,7 +103,8 @@ def test_events_of_any_shape_are_survived() -> None:
     kinds = ("webhook.received", "stream.lost", "exposure.probed", "say.failed", "speech.partial", "audio.level")
     for kind in (*kinds, "call.error", "floor.changed", "operator.acted", "engine.started", "never.heard.of"):
         for call_id in (None, "anna", "nobody"):
-            for value in (None, 3, [], {}, "\x1b[2J"):
+            values: tuple[Any, ...] = (None, 3, [], {}, "\x1b[2J")
+            for value in values:
                 keys = ("why", "text", "ms", "ok", "by", "holder", "caller", "message", "verdict", "provider")
                 board.take([Event(0, START, call_id, kind, dict.fromkeys(keys, value))])
     assert len(board.live) == 4

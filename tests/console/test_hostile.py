@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from engine.api import Refusal
 from tests.console.harness import bench
 from tests.console.scripted import Script
 
@@ -78,16 +79,14 @@ async def test_a_link_from_a_callers_mouth_is_four_words() -> None:
         assert made.app.return_value is None
 
 
-@pytest.mark.parametrize("text", HOSTILE)
-async def test_hostile_refusals_are_notices(text: str) -> None:
-    from engine.api import Refusal
-
+async def test_hostile_refusals_are_notices() -> None:
     script = Script()
     script.talking("c")
     async with bench(script.events) as made:
-        made.client.answers["voicecall.end"] = Refusal("carrier_refused", text, text)
-        await made.press("e", "y")
-        await made.requested()
-        await made.app.workers.wait_for_complete([worker for worker in made.app.workers if worker.group == "acts"])
-        await made.pilot.pause()
+        for index, text in enumerate(HOSTILE, 1):
+            made.client.answers["voicecall.end"] = Refusal("carrier_refused", text, text)
+            await made.press("e", "y")
+            await made.requested(index)
+            await made.answered()
+        assert made.app.is_running
         assert made.app.crash is None

@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from textual import events
 
 from console.options import ExitChoice
 from console.screens.main import MainScreen
@@ -93,9 +94,7 @@ async def test_fast_typing_after_a_command_key_goes_into_the_line() -> None:
         assert made.screen.query_one(Prompt).input.value == "dend"
 
 
-def _key(key: str) -> object:
-    from textual import events
-
+def _key(key: str) -> events.Key:
     return events.Key(key, ":" if key == "colon" else key)
 
 
@@ -122,7 +121,7 @@ async def test_continue_shows_that_it_waits_and_then_the_answer() -> None:
         await made.paint()
         assert "… continue 0 s" in made.text()
         answer.set_result({"success": True, "transcript": "Thursday [/x]"})
-        await made.app.workers.wait_for_complete([w for w in made.app.workers if w.group == "acts"])
+        await made.answered()
         await made.paint()
         assert "… continue" not in made.text()
         assert made.notices() == ["the caller answered: Thursday [/x]"]
@@ -146,7 +145,7 @@ async def test_a_refusal_is_shown_with_code_reason_and_hint_and_remembered() -> 
         await made.type(":keypad 12#")
         await made.press("enter")
         await made.requested()
-        await made.app.workers.wait_for_complete([w for w in made.app.workers if w.group == "acts"])
+        await made.answered()
         assert made.notices() == ["keys: not_supported no keys here; use speech"]
         await made.press("L")
         assert "✗ you        keys +15550100142  not_supported: no keys here; use speech" in made.text()
@@ -164,7 +163,7 @@ async def test_an_unexpected_error_in_a_request_does_not_end_the_screen() -> Non
         made.client.answers["voicecall.end"] = ZeroDivisionError("oops")
         await made.press("e", "y")
         await made.requested()
-        await made.app.workers.wait_for_complete([w for w in made.app.workers if w.group == "acts"])
+        await made.answered()
         assert "end: internal_error ZeroDivisionError: oops; the log has more" in made.notices()
         assert made.app.is_running
 
@@ -193,7 +192,7 @@ async def test_the_dial_dialog_judges_while_one_types_and_keeps_what_was_typed_w
         assert "✓ +15550100142" in made.text()
         await made.press("enter")
         await made.requested()
-        await made.app.workers.wait_for_complete([w for w in made.app.workers if w.group == "dial"])
+        await made.answered()
         await made.pilot.pause()
         assert "✗ at_capacity: 1 of 1 calls is live; end one first" in made.text()
         assert "+1555 0100142" in made.text()
@@ -303,9 +302,9 @@ async def test_footer_hints_can_be_clicked() -> None:
 
 
 async def test_other_keys_from_the_configuration_work_and_show_in_the_footer() -> None:
-    async with bench(morning().events, keys={"mask": "x", "speak": "S", "nope": "z"}) as made:
+    async with bench(morning().events, keys={"mask": "x", "speak": "S", "xyzzy": "z"}) as made:
         assert "S speak" in made.lines()[-1]
-        assert made.notices() == ["console.keys: no command 'nope'"]
+        assert made.notices() == ["console.keys: no command 'xyzzy'"]
         await made.press("x")
         assert made.screen.masked
 

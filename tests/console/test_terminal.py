@@ -133,8 +133,8 @@ def test_sigterm_asks_to_stop_the_engine(terminal: Terminal) -> None:
     terminal.says(b"up ")
     os.kill(terminal.child, signal.SIGTERM)
     terminal.says(b"stop-engine")
-    terminal.close()
     assert terminal.gone() == 0
+    terminal.close()
 
 
 def test_no_engine_and_no_vendor_is_imported_before_the_first_paint() -> None:
