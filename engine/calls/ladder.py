@@ -47,9 +47,9 @@ _WHY: Final[dict[str, str]] = {
 _OUTBOUND: Final = (
     ("dialled", 1_000),
     ("accepted", 10_000),
+    ("signed", 5_000),
     ("ringing", 15_000),
     ("answered", 60_000),
-    ("signed", 5_000),
     ("document", 3_000),
 )
 _INBOUND: Final = (("signed", 2_000), ("document", 2_000), ("answered", 10_000))
@@ -63,6 +63,10 @@ _TALK: Final = (
 )
 
 
+_EARLY: Final = frozenset({"stt"})
+"""Made ready while the phone still rings: being there says nothing about the rungs before."""
+
+
 def expected(call: Call) -> tuple[tuple[str, int], ...]:
     """The rungs that a call of this kind should climb, with their deadlines in ms."""
     head = _INBOUND if call.direction == "inbound" else _OUTBOUND
@@ -74,15 +78,17 @@ def expected(call: Call) -> tuple[tuple[str, int], ...]:
 def ladder(call: Call, now: int) -> tuple[Rung, ...]:
     """The ladder of `call` at `now` (epoch ms). A rung below a reached one counts as passed over, not missing."""
     chain = expected(call)
-    reached = [index for index, (name, _) in enumerate(chain) if name in call.rungs]
+    reached = [i for i, (name, _) in enumerate(chain) if name in call.rungs and name not in _EARLY]
     top = reached[-1] if reached else -1
     previous = call.rungs.get(chain[top][0], call.started_at) if top >= 0 else call.started_at
     rungs: list[Rung] = []
+    found = False
     for index, (name, deadline) in enumerate(chain):
         at = call.rungs.get(name)
         if at is not None or index < top:
             rungs.append(Rung(name, "done", at, deadline))
-        elif index == top + 1:
+        elif not found:
+            found = True
             late = call.state.terminal or now - previous > deadline
             rungs.append(Rung(name, "missing" if late else "waiting", None, deadline, _why(call, name, late)))
         else:
