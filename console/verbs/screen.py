@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from console.run import run_attach, run_console, run_demo, run_serve
+from console.verbs.door import DEMO_FOLDER
 from console.verbs.runner import FAILED, INVALID, Session, fail
 from engine.config import STATE_ENV, parse_config
 from engine.host import EngineFailed
@@ -41,7 +42,7 @@ def _demo(session: Session) -> int:
     loaded = session.load() if args.config is not None else parse_config(b"", None, {})
     state_dir = session.state_dir(loaded)
     if args.state_dir is None and not session.env.get(STATE_ENV) and loaded.config.store is None:
-        state_dir = state_dir / "demo"
+        state_dir = state_dir / DEMO_FOLDER
     return run_demo(
         loaded,
         Path(state_dir),
