@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +11,8 @@ from urllib.parse import urlsplit, urlunsplit
 from engine.calls import Draft
 from engine.config import Config
 from engine.web.budget import Budget
+
+log = logging.getLogger(__name__)
 
 
 class Exposure:
@@ -54,7 +57,10 @@ class Exposure:
         verdict = str(draft.data.get("verdict"))
         self._verdicts[verdict] += 1
         self._last = {key: draft.data.get(key) for key in ("verdict", "why", "ms", "effect", "type", "status")}
-        if verdict != "refused" or self._refusals.take():
+        if verdict != "refused":
+            self._post(draft)
+        elif self._refusals.take():
+            log.info("webhook refused with %s: %s", draft.data.get("status"), draft.data.get("why"))
             self._post(draft)
 
     def health(self) -> dict[str, Any]:

@@ -35,7 +35,7 @@ class StreamTokens:
     def redeem(self, call_id: str, token: str) -> bool:
         """Use a token up. Compared in constant time."""
         expected = self._tokens.get(call_id)
-        if expected is None or not hmac.compare_digest(expected.encode(), token.encode()):
+        if expected is None or not hmac.compare_digest(expected.encode(), token.encode("utf-8", "replace")):
             return False
         del self._tokens[call_id]
         return True

@@ -15,7 +15,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 
 from engine.book import CallBook
 from engine.calls import Call, Draft
-from engine.carriers.base import Carrier, WebhookRequest
+from engine.carriers.base import Carrier
 from engine.clock import epoch_ms
 from engine.config.speech import Streaming
 from engine.live.registry import LiveCalls, StreamTokens
@@ -24,7 +24,9 @@ from engine.media.playout_stats import PlayoutStats
 from engine.media.session import MAX_MESSAGE, MediaSession
 from engine.media.ticker import Ticker
 from engine.media.wire import Connected, MediaWire, Refused, Started
+from engine.web.budget import Budget
 from engine.web.limits import InFlight, TooMany
+from engine.web.request import as_signed
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +65,7 @@ class MediaDoor:
         self._ticker = ticker
         self._post = post
         self._pending = InFlight(settings.max_pending_connections_per_ip, settings.max_pending_connections)
+        self._complaints = Budget(per_second=1, burst=50)
         self._sessions: set[MediaSession] = set()
         self._past = PlayoutStats()
 
@@ -83,9 +86,10 @@ class MediaDoor:
         """Answer an upgrade request on the stream path."""
         if "websocket" not in request.headers.get("Upgrade", "").lower():
             raise web.HTTPNotFound
-        verdict = self._carrier.verify_upgrade(self._as_signed(request), epoch_ms())
+        signed = as_signed(request, self._socket_url(request.rel_url.raw_path_qs))
+        verdict = self._carrier.verify_upgrade(signed, epoch_ms())
         if not verdict.ok:
-            log.info("media socket refused: %s", verdict.why)
+            self._tell("media socket refused: %s", verdict.why)
             raise web.HTTPUnauthorized(text=f"{verdict.why}\n")
         if len(self._sessions) + self._pending.total >= self._settings.max_connections:
             raise web.HTTPServiceUnavailable(text="no room for another media socket\n")
@@ -98,20 +102,16 @@ class MediaDoor:
         except TooMany:
             raise web.HTTPTooManyRequests(text="too many media sockets wait for their start frame\n") from None
         except NotAdmitted as refusal:
-            log.info("media socket closed with %d: %s", refusal.code, refusal)
+            self._tell("media socket closed with %d: %s", refusal.code, refusal)
             await socket.close(code=refusal.code, drain=False)
         else:
             await self._serve(request, socket, wire, started, call)
         return socket
 
-    def _as_signed(self, request: web.Request) -> WebhookRequest:
-        return WebhookRequest(
-            method="GET",
-            url=self._socket_url(request.rel_url.raw_path_qs),
-            headers={name.lower(): value for name, value in request.headers.items()},
-            body=b"",
-            peer=request.remote or "",
-        )
+    def _tell(self, message: str, *values: object) -> None:
+        """A line in the log, as long as strangers do not make too many of them."""
+        if self._complaints.take():
+            log.info(message, *values)
 
     async def _admit(
         self, request: web.Request, socket: web.WebSocketResponse, wire: MediaWire

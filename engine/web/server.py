@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
 from typing import Final
 
 from aiohttp import web
 
 from engine.config import Config
+from engine.web.listening import Handler, Listening, server_log
 from engine.web.ports import who_listens
 
 log = logging.getLogger(__name__)
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 SHUTDOWN_SECONDS: Final = 2.0
+LINGER_SECONDS: Final = 1.0
+"""How long the rest of a refused body is taken and thrown away, so that its sender sees the refusal."""
 
 
 class PortTaken(Exception):
@@ -31,21 +32,28 @@ class WebServer:
     def __init__(self, config: Config, webhook: Handler, media: Handler) -> None:
         self._bind = config.serve.bind
         self.port = config.serve.port
-        application = web.Application(client_max_size=64 * 1024)
+        application = web.Application(client_max_size=64 * 1024, middlewares=[self._watch])
         path, stream_path = config.serve.path, config.streaming.stream_path
-        application.router.add_route("*", path, webhook)
+        application.router.add_route("*", path, _exactly(path, webhook))
         application.router.add_get(stream_path, media, allow_head=False)
         application.router.add_get(f"{stream_path}/{{token}}", media, allow_head=False)
         application.router.add_get("/healthz", _healthz)
         self._runner = web.AppRunner(
-            application, access_log=None, handle_signals=False, shutdown_timeout=SHUTDOWN_SECONDS
+            application,
+            access_log=None,
+            handle_signals=False,
+            shutdown_timeout=SHUTDOWN_SECONDS,
+            logger=server_log(),
+            lingering_time=LINGER_SECONDS,
+            auto_decompress=False,  # Signatures are over the bytes that came; and a small body stays small.
         )
+        self._listening = Listening(self._runner)
 
     async def open(self) -> None:
         """Listen. Raises PortTaken."""
         await self._runner.setup()
         try:
-            await web.TCPSite(self._runner, self._bind, self.port).start()
+            self.port = await self._listening.open(self._bind, self.port)
         except OSError as error:
             await self._runner.cleanup()
             holder = who_listens(self.port) or "another program"
@@ -53,12 +61,31 @@ class WebServer:
                 f"can not listen on {self._bind}:{self.port}: {error.strerror or error} (held by {holder})",
                 "stop it, or choose another serve.port; `voicecall attach` joins an engine that runs already",
             ) from error
-        self.port = self._runner.addresses[0][1]
         log.info("listening on %s:%d", self._bind, self.port)
 
     async def close(self) -> None:
         """Stop listening and close what is open."""
+        await self._listening.close()
         await self._runner.cleanup()
+
+    @web.middleware
+    async def _watch(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        self._listening.began(request)
+        try:
+            return await handler(request)
+        except web.HTTPMethodNotAllowed:
+            raise web.HTTPNotFound from None  # What is not offered is not there.
+
+
+def _exactly(path: str, handler: Handler) -> Handler:
+    """aiohttp's router also takes other spellings (%6b for k) of a path; a carrier uses the one that it was given."""
+
+    async def check(request: web.Request) -> web.StreamResponse:
+        if request.path_qs.partition("?")[0] != path:
+            raise web.HTTPNotFound
+        return await handler(request)
+
+    return check
 
 
 async def _healthz(_: web.Request) -> web.StreamResponse:

@@ -7,7 +7,6 @@ is believed before the signature verifies, and nothing is answered before the fa
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -29,8 +28,7 @@ from engine.clock import epoch_ms
 from engine.store import StoreError
 from engine.web.limits import BODY_SECONDS, MAX_BODY, MAX_IN_FLIGHT, InFlight, TooMany
 from engine.web.replay import ReplayCache
-
-log = logging.getLogger(__name__)
+from engine.web.request import as_signed
 
 ANSWER_SECONDS: Final = 10.0
 """How long processing may take: carriers give up after 15 s."""
@@ -90,15 +88,11 @@ class WebhookPipeline:
                 body = await _read_bounded(request)
         except TimeoutError:
             return self._refuse(request, began, 408, f"the body took more than {BODY_SECONDS:.0f} s")
+        except (ConnectionError, web.RequestPayloadError) as error:
+            return self._refuse(request, began, 400, f"the body did not come whole: {type(error).__name__}")
         if body is None:
             return self._refuse(request, began, 413, f"the body is over {MAX_BODY} bytes")
-        incoming = WebhookRequest(
-            method=request.method,
-            url=self._signed_url(request),
-            headers={name.lower(): value for name, value in request.headers.items()},
-            body=body,
-            peer=request.remote or "",
-        )
+        incoming = as_signed(request, self._signed_url(request), body)
         verdict = self._carrier.verify(incoming, epoch_ms())
         if not verdict.ok or not verdict.replay_key:
             return self._refuse(request, began, 401, verdict.why)
@@ -189,7 +183,6 @@ class WebhookPipeline:
         why: str,
         headers: Mapping[str, str] | None = None,
     ) -> web.Response:
-        log.info("webhook refused with %d: %s", status, why)
         facts = _facts(request.method, self._path, began, "refused", why, request.remote or "")
         self._post(
             Draft(
