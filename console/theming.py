@@ -17,6 +17,8 @@ from textual.color import Color, ColorParseError
 from textual.theme import Theme
 
 DEFAULT_THEME: Final = "harbour"
+_LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""The first paint waits for the themes, and the loader in C is ten times quicker."""
 
 VARIABLES: Final[Mapping[str, str]] = {
     "call-live": "$success",
@@ -135,7 +137,7 @@ def load_themes(folders: Iterable[Path]) -> Themes:
 def read_theme(path: Path) -> Theme:
     """One theme file. Raises ValueError (its text names the place) or OSError."""
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw = yaml.load(path.read_text(encoding="utf-8"), _LOADER)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""

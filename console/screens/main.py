@@ -34,6 +34,7 @@ from console.widgets.exposure import ExposurePanel
 from console.widgets.header import Banner, Header
 from console.widgets.hints import Hints
 from console.widgets.ladder import Ladder
+from console.widgets.lines import INK_CLASSES
 from console.widgets.prompt import Mode, Prompt
 from console.widgets.small import MIN_HEIGHT, MIN_WIDTH, TooSmall, Unread
 from console.widgets.transcript import Transcript
@@ -46,6 +47,7 @@ class MainScreen(Screen[None]):
 
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-normal"), (160, "-wide")]
     AUTO_FOCUS = "#calls"
+    COMPONENT_CLASSES = INK_CLASSES
     BINDINGS = [
         Binding(
             ",".join(command.keys), f"run('{command.name}')", command.help, show=False, id=command.name, priority=True

@@ -56,7 +56,7 @@ def _in_lines(rungs: Sequence[Rung], width: int) -> list[Row]:
 
 def _rung(rung: Rung) -> Row:
     symbol, ink = MARKS[rung.state]
-    return ((f"{rung.name} ", "dim" if rung.state in ("done", "open") else "text"), (f"{symbol}  ", ink))
+    return ((f"{rung.name} ", "dim" if rung.state in ("done", "open") else "text"), (f"{symbol} ", ink))
 
 
 def _cause(rung: Rung, width: int) -> Row:

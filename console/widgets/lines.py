@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import zip_longest
-from typing import ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
@@ -19,13 +18,15 @@ from textual.widget import Widget
 
 from console.paint import INKS, Row, row_width
 
-COMPONENTS = {f"ink--{ink}" for ink in (*INKS, "cursor", "cursor-blurred")}
+INK_CLASSES = {f"ink--{ink}" for ink in (*INKS, "cursor", "cursor-blurred")}
+"""Component classes of the screen that these widgets are on. One node has them all: styling thirty classes again for
+every widget is most of what a start would cost."""
+_BACKED = frozenset({"alarm", "badge"})
+"""Inks with a background of their own; the others are written on the widget's."""
 
 
 class Inked(Widget):
     """Turns rows into strips in the theme's colours."""
-
-    COMPONENT_CLASSES: ClassVar[set[str]] = COMPONENTS
 
     lines_rendered = 0
     """Rows drawn so far: what a repaint cost, for tests and benchmarks."""
@@ -37,12 +38,15 @@ class Inked(Widget):
         self._ink_styles = None
 
     def ink_style(self, ink: str) -> Style:
-        """The look of an ink on this widget's background."""
+        """The look of an ink."""
         if self._ink_styles is None:
             self._ink_styles = {}
         style = self._ink_styles.get(ink)
         if style is None:
-            style = self._ink_styles[ink] = self.get_component_rich_style(f"ink--{ink}")
+            style = self.screen.get_component_rich_style(f"ink--{ink}")
+            if ink not in _BACKED and not ink.startswith("cursor"):
+                style += Style(bgcolor=self.rich_style.bgcolor)
+            self._ink_styles[ink] = style
         return style
 
     def strip_of(self, row: Row, width: int, over: str = "") -> Strip:

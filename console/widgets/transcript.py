@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import heapq
 import time
-from collections.abc import Sequence
 from typing import Final, TypeAlias
 
 from textual.binding import Binding
@@ -150,6 +149,8 @@ class Transcript(LinePane, can_focus=True):
             starts.append(start + len(rows))
             rows.extend(item_rows(item, self._width))
         grown = start + len(rows) - self.row_count
+        if not self.row_count or not rows:
+            self.refresh()  # the word for an empty transcript comes or goes
         self._items, self._starts = items, starts
         self.replace_rows(start, rows)
         if self._following:
@@ -206,6 +207,8 @@ class Transcript(LinePane, can_focus=True):
     def render_line(self, y: int) -> Strip:
         index = y + self.scroll_offset.y
         row = self._rows[index] if index < len(self._rows) else ()
+        if not self._rows and y == 1:
+            row = ((" Nothing was said yet." if self.call_id else " No call is selected.", "dim"),)
         selection = self.text_selection
         if selection is not None and (span := selection.get_span(index)) is not None:
             row = recolour(row, span[0], span[1], "badge")
@@ -216,8 +219,3 @@ class Transcript(LinePane, can_focus=True):
 
     def selection_updated(self, selection: Selection | None) -> None:
         self.refresh()
-
-
-def empty_rows(call: Call | None) -> Sequence[Row]:
-    """What stands in an empty transcript."""
-    return [((" nothing was said yet", "dim"),)] if call else [((" no call is selected", "dim"),)]
