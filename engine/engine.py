@@ -92,7 +92,6 @@ class Engine(EngineApi):
             hang_up=self._hang_ups.start,
             stream_url=self._exposure.stream_url,
             issue_token=tokens.issue,
-            watched=lambda: self._watchers > 0,
             now_ms=monotonic_ms,
         )
         events = CarrierEvents(
@@ -137,6 +136,7 @@ class Engine(EngineApi):
                     self._ticker.run(),
                     self._desk.start(),
                     stay_calm(lambda: len(self._book.live())),
+                    self._calls.report_levels(lambda: self._watchers > 0),
                 )
             ]
             stack.push_async_callback(self._desk.close)

@@ -15,8 +15,8 @@ from typing import Any, Final
 from engine.api import Refusal
 from engine.calls import Call, Draft, Floor, Speaker, State
 from engine.carriers.base import CarrierError, Connect
-from engine.clock import epoch_ms
 from engine.live.ears import Ears
+from engine.live.limits import Limits
 from engine.live.mouth import Kind, Mouth, MouthFull, Utterance
 from engine.live.parts import Parts
 from engine.live.replies import Replies
@@ -31,15 +31,12 @@ log = logging.getLogger(__name__)
 
 GREETING: Final = "Hello, how can I help you?"
 HOLDING: Final = "One moment, please."
-STREAM_SECONDS: Final = 10.0
-"""How long an answered call may be without a media stream."""
 GRACE_SECONDS: Final = 2.0
 """How long a lost stream may take to come back where the carrier can not open it again."""
 REOPEN_SECONDS: Final = 15.0
 """The same where it can."""
 EARS_SECONDS: Final = 3.0
 """How long a greeting waits for recognition: a late greeting is better than a deaf one, to a point."""
-LEVEL_SECONDS: Final = 0.1
 
 
 class _Over(Exception):
@@ -100,8 +97,7 @@ class LiveCall:
                 group.create_task(self.mouth.run())
                 if self._call.mode == "conversation":
                     group.create_task(self.ears.run())
-                group.create_task(self._limits())
-                group.create_task(self._levels())
+                group.create_task(Limits(self.call_id, self._parts, self.answered, self._streaming).run())
                 if not self._greeted:
                     self._greeting = self.mouth.prepare(self._first_words(), group)
                     group.create_task(self._greet())
@@ -320,50 +316,12 @@ class LiveCall:
         elif self._floor == "agent" and self._group is not None and not self._over.is_set():
             self.replies.answer(clock, self._group)
 
-    # -- timers -------------------------------------------------------------------------------
-
-    async def _limits(self) -> None:
-        """Ring, answer and duration limits of this call."""
-        config = self._parts.config
-        call = self._call
-        if call.direction == "outbound" and call.answered_at is None:
-            await self._limit_ringing(config.ring_timeout_ms, config.stale_call_reaper_seconds)
-        await self._limit_without_stream()
-        answered = self._call.answered_at or self._call.started_at
-        spent = (epoch_ms() - answered) / 1000
-        await asyncio.sleep(max(0.0, config.max_duration_seconds - spent))
-        self._parts.hang_up(self.call_id, State.TIMEOUT, "engine", "the call reached max_duration_seconds")
-
-    async def _limit_ringing(self, ring_timeout_ms: int, reaper_seconds: int) -> None:
-        """The carrier ends an unanswered call itself; this is for the day when it does not tell us."""
-        limit = ring_timeout_ms / 1000 + 15
-        if reaper_seconds:
-            limit = min(limit, max(reaper_seconds, ring_timeout_ms / 1000 + 5))
-        try:
-            async with asyncio.timeout(limit):
-                await self.answered.wait()
-        except TimeoutError:
-            self._parts.hang_up(self.call_id, State.NO_ANSWER, "engine", "nobody answered in time")
-
-    async def _limit_without_stream(self) -> None:
-        await self.answered.wait()
-        try:
-            async with asyncio.timeout(STREAM_SECONDS):
-                await self._streaming.wait()
-        except TimeoutError:
-            self._parts.hang_up(self.call_id, State.ERROR, "engine", "answered, but no media stream was opened")
-
-    async def _levels(self) -> None:
-        """Levels of both sides for whoever watches, ten times a second."""
-        while True:
-            await self._streaming.wait()
-            session = self._session
-            if session is not None and self._parts.watched():
-                caller, agent = self.ears.level_db, session.agent_level_db
-                self._parts.recorder.ephemeral(
-                    self.call_id, "audio.level", {"caller": round(caller), "agent": round(agent)}
-                )
-            await asyncio.sleep(LEVEL_SECONDS)
+    def report_level(self) -> None:
+        """Tell watchers how loud both sides are now."""
+        session = self._session
+        if session is not None:
+            levels = {"caller": round(self.ears.level_db), "agent": round(session.agent_level_db)}
+            self._parts.recorder.ephemeral(self.call_id, "audio.level", dict(levels))
 
 
 class _FrameHandler:

@@ -36,7 +36,5 @@ class Parts:
     stream_url: Callable[[], str]
     issue_token: Callable[[str], str]
     """Make a one-time stream token for a call id."""
-    watched: Callable[[], bool]
-    """Somebody looks at levels and partials now."""
     now_ms: Callable[[], float]
     """Monotonic ms."""

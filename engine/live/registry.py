@@ -6,6 +6,8 @@ import asyncio
 import hmac
 import logging
 import secrets
+from collections.abc import Callable
+from typing import Final
 
 from engine.api import Refusal
 from engine.book import CallBook
@@ -14,6 +16,8 @@ from engine.live.call import LiveCall
 from engine.live.parts import Parts
 
 log = logging.getLogger(__name__)
+
+LEVEL_SECONDS: Final = 0.1
 
 
 class StreamTokens:
@@ -101,6 +105,14 @@ class LiveCalls:
                 "try again once it is answered",
             )
         return live
+
+    async def report_levels(self, watched: Callable[[], bool]) -> None:
+        """Tell watchers the levels of all calls ten times a second, for ever; one timer serves all calls."""
+        while True:
+            await asyncio.sleep(LEVEL_SECONDS)
+            if watched():
+                for live in self._calls.values():
+                    live.report_level()
 
     async def wait_idle(self) -> None:
         """Return when no call is live."""
