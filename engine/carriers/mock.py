@@ -7,11 +7,7 @@ only by what goes over the wire, as with any carrier.
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import contextlib
-import hashlib
-import hmac
 import re
 from collections.abc import Mapping
 from typing import Any, Final, Literal
@@ -20,21 +16,15 @@ import aiohttp
 import orjson
 from yarl import URL
 
-from engine.calls import State
+from engine.carriers import mock_wire
 from engine.carriers.base import (
     Capabilities,
     CarrierError,
     CarrierEvent,
-    CarrierEventType,
     CarrierStatus,
     Connect,
     DialOrder,
     Document,
-    Hangup,
-    Pause,
-    Reject,
-    Say,
-    Verb,
     Verdict,
     WebhookReply,
     WebhookRequest,
@@ -42,42 +32,12 @@ from engine.carriers.base import (
 from engine.media.twilio_wire import TwilioWire
 from engine.media.wire import MediaWire
 
-FRESH_S: Final = 300
-"""How far a signature's time may be from ours, either way."""
 KEEP_ALIVE_S: Final = 15.0
 """The simulator ends when nobody asks anything for a minute; a real carrier stays, so this one is asked."""
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=10, connect=3)
-_TIMESTAMP: Final = re.compile(r"[0-9]{1,12}")
 _REPLY_LIMIT: Final = 16 << 20
 """Bytes of a REST reply; the report of a long run is the longest."""
 _NUMBER: Final = re.compile(r"\+[0-9]{6,15}")
-
-_TYPES: Final[Mapping[str, CarrierEventType]] = {
-    "call.incoming": "incoming",
-    "call.initiated": "initiated",
-    "call.ringing": "ringing",
-    "call.answered": "answered",
-    "call.dtmf": "dtmf",
-    "call.ended": "ended",
-    "stream.failed": "stream_failed",
-}
-_REASONS: Final[Mapping[str, State]] = {
-    "hangup-person": State.HANGUP_USER,
-    "hangup-api": State.HANGUP_BOT,
-    "hangup-document": State.COMPLETED,
-    "time-limit": State.TIMEOUT,
-    "busy": State.BUSY,
-    "no-answer": State.NO_ANSWER,
-    "rejected": State.HANGUP_BOT,
-}
-_STATUSES: Final[Mapping[str, State]] = {
-    "completed": State.COMPLETED,
-    "busy": State.BUSY,
-    "no-answer": State.NO_ANSWER,
-    "failed": State.FAILED,
-    "canceled": State.HANGUP_BOT,
-}
-_LIVE: Final = frozenset({"queued", "ringing", "in-progress"})
 
 
 class MockCarrier:
@@ -100,63 +60,17 @@ class MockCarrier:
     # bytes in, values out
 
     def verify(self, request: WebhookRequest, now_ms: int) -> Verdict:
-        """HMAC-SHA256 over time, method, URL and body, at most five minutes old. The key must not be empty."""
-        timestamp = request.headers.get("x-sim-timestamp", "")
-        given = request.headers.get("x-sim-signature", "")
-        if not timestamp or not given:
-            return Verdict(False, "no signature: X-Sim-Timestamp and X-Sim-Signature are missing")
-        if not self._secret:
-            return Verdict(False, "no signing secret is configured, so nothing can be verified")
-        if not _TIMESTAMP.fullmatch(timestamp):
-            return Verdict(False, "X-Sim-Timestamp is not a time in seconds")
-        message = f"{timestamp}\n{request.method}\n{request.url}\n".encode() + request.body
-        expected = hmac.new(self._secret, message, hashlib.sha256).digest()
-        if not hmac.compare_digest(_from_base64(given), expected):
-            return Verdict(False, "the signature does not match the request: another secret, URL, method or body")
-        age_s = now_ms / 1000 - int(timestamp)
-        if abs(age_s) > FRESH_S:
-            return Verdict(False, f"the signature is {age_s:.0f} s old; at most {FRESH_S} s are accepted")
-        # Over the decoded signature: base64 has several spellings of the same bytes.
-        replay_key = hashlib.sha256(expected + timestamp.encode() + request.body).hexdigest()
-        return Verdict(True, "ok", replay_key)
+        return mock_wire.verify(request, self._secret, now_ms)
 
     def verify_upgrade(self, request: WebhookRequest, now_ms: int) -> Verdict:
         """The media socket's upgrade is signed in the same way: GET, the ws:// or wss:// URL, no body."""
-        return self.verify(request, now_ms)
+        return mock_wire.verify(request, self._secret, now_ms)
 
     def parse(self, request: WebhookRequest) -> CarrierEvent:
-        """Read a verified webhook. Raises ValueError."""
-        value = _object(_loads(request.body), "the body")
-        raw_type = _text(value, "type", 64)
-        call = _object(value.get("call"), "call")
-        direction = _text(call, "direction", 16)
-        if direction not in ("inbound", "outbound"):
-            raise ValueError(f"unknown direction {direction!r}")
-        type_ = _TYPES.get(raw_type, "ignored")
-        ended = type_ == "ended"
-        wanted = value.get(
-            "document_wanted", type_ == "incoming" or (type_ == "answered" and direction == "outbound")
-        )
-        return CarrierEvent(
-            type=type_,
-            provider_call_id=_text(call, "id", 128),
-            call_id=_text(call, "client_ref", 128, required=False),
-            direction="inbound" if direction == "inbound" else "outbound",
-            from_number=_text(call, "from", 32),
-            to_number=_text(call, "to", 32),
-            wants_document=wanted is True,
-            digits=_digits(value) if type_ == "dtmf" else "",
-            reason=_reason(_text(call, "status", 32), _text(call, "reason", 64, required=False)) if ended else None,
-            detail=_text(value, "detail", 500, required=False) or _text(call, "reason", 64, required=False),
-            raw_type=raw_type,
-        )
+        return mock_wire.parse(request)
 
     def render(self, document: Document) -> WebhookReply:
-        """JSON with the verbs; nothing to say is 204."""
-        if not document:
-            return WebhookReply(status=204)
-        body = orjson.dumps({"document": [_verb(verb) for verb in document]})
-        return WebhookReply(200, body, "application/json")
+        return mock_wire.render(document)
 
     def wire(self) -> MediaWire:
         """Media frames are Twilio's."""
@@ -190,7 +104,7 @@ class MockCarrier:
             "time_limit_s": order.max_duration_seconds,
         }
         if order.inline:
-            body["document"] = [_verb(verb) for verb in order.inline]
+            body["document"] = [mock_wire.verb_json(verb) for verb in order.inline]
         if order.dtmf_sequence:
             body["dtmf_sequence"] = order.dtmf_sequence
         status, value = await self._request("POST", "/v1/calls", body, uncertain="unknown")
@@ -216,9 +130,11 @@ class MockCarrier:
             return CarrierStatus(live=False, reason=None, raw="not found")
         self._expect(status, value, "ask about the call")
         raw = str(value.get("status", ""))
-        if raw in _LIVE:
+        if raw in mock_wire.LIVE:
             return CarrierStatus(live=True, raw=raw, facts=value)
-        return CarrierStatus(live=False, reason=_reason(raw, str(value.get("reason", ""))), raw=raw, facts=value)
+        return CarrierStatus(
+            live=False, reason=mock_wire.end_reason(raw, str(value.get("reason", ""))), raw=raw, facts=value
+        )
 
     async def hang_up(self, provider_call_id: str) -> None:
         status, value = await self._request("POST", f"/v1/calls/{_segment(provider_call_id)}/hangup", {})
@@ -318,26 +234,6 @@ class MockCarrier:
             await asyncio.sleep(KEEP_ALIVE_S)
 
 
-def _from_base64(text: str) -> bytes:
-    try:
-        return base64.b64decode(text.encode(), validate=True)
-    except (binascii.Error, ValueError):
-        return b""
-
-
-def _loads(body: bytes) -> object:
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise ValueError(f"the body is not JSON: {error}") from error
-
-
-def _object(value: object, what: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise ValueError(f"{what} is not a JSON object")
-    return value
-
-
 async def _read(content: aiohttp.StreamReader) -> bytes:
     """The whole body, which may come in many pieces."""
     body = bytearray()
@@ -357,40 +253,8 @@ def _reply_object(body: bytes) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _text(value: Mapping[str, Any], key: str, limit: int, required: bool = True) -> str:
-    text = value.get(key, "")
-    if not isinstance(text, str) or len(text) > limit or (required and not text):
-        raise ValueError(f"{key} is not a text of 1 to {limit} characters")
-    return text
-
-
-def _digits(value: Mapping[str, Any]) -> str:
-    digits = _text(value, "digits", 64)
-    if re.fullmatch(r"[0-9A-D*#]+", digits) is None:
-        raise ValueError("digits are not keys of a telephone")
-    return digits
-
-
-def _reason(status: str, reason: str) -> State:
-    return _REASONS.get(reason) or _STATUSES.get(status, State.FAILED)
-
-
 def _segment(provider_call_id: str) -> str:
     """An id as one path segment."""
     if re.fullmatch(r"[A-Za-z0-9_-]{1,128}", provider_call_id) is None:
         raise CarrierError(f"{provider_call_id[:40]!r} is not an id of the simulated carrier", kind="gone")
     return provider_call_id
-
-
-def _verb(verb: Verb) -> dict[str, Any]:
-    match verb:
-        case Say(text):
-            return {"verb": "say", "text": text}
-        case Connect(url, token):
-            return {"verb": "connect", "url": url, "token": token}
-        case Pause(seconds):
-            return {"verb": "pause", "seconds": seconds}
-        case Reject(reason):
-            return {"verb": "reject", "reason": reason}
-        case Hangup():
-            return {"verb": "hangup"}
