@@ -46,6 +46,7 @@ class Recorder:
         self._log = event_log
         self._book = book
         self._on_change = on_change
+        event_log.on_committed = self._take
         self._waiting: list[_Batch] = []
         self._size = 0
         self._wake = asyncio.Event()
@@ -101,21 +102,23 @@ class Recorder:
         self._wake.set()
 
     async def _store(self, batches: Sequence[_Batch]) -> None:
-        drafts = self._news(batches)
-        try:
-            events = await self._log.append(drafts) if drafts else ()
-        except StoreError as error:
-            await self._failed(batches, error)
-            return
-        if self.error is not None:
-            log.warning("the store works again")
-            self.error = None
-        changes = self._book.take(events)
-        for before, after in changes:
-            self._on_change(before, after)
+        if drafts := self._news(batches):
+            try:
+                await self._log.append(drafts)
+            except StoreError as error:
+                await self._failed(batches, error)
+                return
+            if self.error is not None:
+                log.warning("the store works again")
+                self.error = None
         for batch in batches:
             if batch.done is not None and not batch.done.done():
                 batch.done.set_result(None)
+
+    def _take(self, events: Sequence[Event]) -> None:
+        """Stored events: the book knows them before any watcher does, who may ask for the call at once."""
+        for before, after in self._book.take(events):
+            self._on_change(before, after)
 
     def _news(self, batches: Sequence[_Batch]) -> list[Draft]:
         """What is not in the log already. Several reporters may tell the same fact of a call: the carrier by

@@ -55,6 +55,8 @@ class EventLog:
         self._stopped = asyncio.Event()
         self._failure: StoreError | None = None
         self._writer = Writer(path, writing, self._last_seq, _OnLoop(self._loop, self))
+        self.on_committed: Callable[[Sequence[Event]], None] = lambda events: None
+        """Told of stored events before anyone else, so that what is folded from them is never behind its watchers."""
 
     @classmethod
     async def open(cls, path: Path, clock: Callable[[], int] = wall_clock) -> Self:
@@ -223,6 +225,7 @@ class EventLog:
         stored = [event for events in outcome.events for event in events]
         if stored:
             self._last_seq = stored[-1].seq
+            self.on_committed(stored)
             self._publish(stored)
         for index, append in enumerate(outcome.appends):
             if append.done.done():  # its caller was cancelled
