@@ -29,7 +29,7 @@ from engine.speech.ports import Brain, Final, Hearing, Listener, Lost, Recognise
 from tests.engine.simulators import Simulator, simulator_process
 
 PCM = AudioFormat("pcm16", 16_000)
-WAIT_SECONDS = 30.0
+WAIT_SECONDS = 15.0
 _numbers = itertools.count(1)
 
 
