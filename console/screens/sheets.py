@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from textual.app import ComposeResult
 from textual.binding import Binding
@@ -16,6 +16,10 @@ from textual.widgets import Static
 from console.facts import Act
 from console.keys import GROUPS, Registry, key_label
 from console.text import clean
+
+
+USAGE_WIDTH: Final = 100
+"""Cells from which the help shows how a command is typed, too."""
 
 
 class Sheet(ModalScreen[None]):
@@ -60,19 +64,19 @@ class HelpScreen(Sheet):
         self._registry = registry
 
     def content(self) -> Content:
-        return Content.assemble(*_help_parts(self._registry))
+        return Content.assemble(*_help_parts(self._registry, self.app.size.width >= USAGE_WIDTH))
 
 
-def _help_parts(registry: Registry) -> Iterable[str | tuple[str, str]]:
+def _help_parts(registry: Registry, usage: bool) -> Iterable[str | tuple[str, str]]:
     for group, title in GROUPS.items():
         yield (f"\n {title}\n", "bold")
         for command in registry.commands:
             if command.group != group:
                 continue
             keys = " ".join(key_label(key) for key in command.keys)
-            yield (f"   {keys:<18}", "bold $key")
+            yield (f"   {keys:<17} ", "bold $key")
             yield f"{command.help}"
-            yield (f"   {command.usage}\n" if command.typed else "\n", "$text-muted")
+            yield (f"   {command.usage}\n" if command.typed and usage else "\n", "$text-muted")
     yield ("\n Symbols\n", "bold")
     yield "   ◌ ◐ starting, ringing   ◉ ● answered, live   ✓ ended   ✗ failed   ! look here\n"
     yield "   ◂ inbound, the caller   ▸ outbound, the agent   ◆ the operator   ‖ on hold\n"

@@ -178,8 +178,11 @@ class Transcript(LinePane, can_focus=True):
             self._set_unread(0)
 
     def watch_virtual_size(self, old_size: Size, new_size: Size) -> None:
-        if self._following:
-            self.call_after_refresh(self._to_end)
+        self.call_after_refresh(self._stay_at_end)
+
+    def _stay_at_end(self) -> None:
+        if self._following:  # still: the reader may have scrolled meanwhile
+            self._to_end()
 
     def on_resize(self) -> None:
         self.post_message(self.Resized())

@@ -82,6 +82,16 @@ class Bench:
         """What the terminal shows."""
         return "\n".join(self.lines())
 
+    async def shows(self, words: str) -> bool:
+        """True as soon as the terminal shows `words`: layouts settle over several turns of the loop."""
+        try:
+            async with asyncio.timeout(10):
+                while words not in self.text():
+                    await self.pilot.pause()
+        except TimeoutError:
+            raise AssertionError(f"{words!r} is not on the screen:\n{self.text()}") from None
+        return True
+
     def notices(self) -> list[str]:
         """Title and text of the notices that are up."""
         return [f"{notice.title} {notice.message}".strip() for notice in self.app._notifications]
