@@ -17,7 +17,6 @@ from console.facts import Act
 from console.keys import GROUPS, Registry, key_label
 from console.text import clean
 
-
 USAGE_WIDTH: Final = 100
 """Cells from which the help shows how a command is typed, too."""
 
