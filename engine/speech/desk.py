@@ -27,7 +27,13 @@ class Health:
     hint: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        return {"name": self.name, "state": self.state, "error": self.error, "hint": self.hint}
+        return {
+            "name": self.name,
+            "ok": self.state != "failed",
+            "state": self.state,
+            "error": self.error,
+            "hint": self.hint,
+        }
 
 
 class SpeechDesk:
