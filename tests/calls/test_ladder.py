@@ -91,8 +91,12 @@ def test_any_ladder_is_climbed_from_below(facts: list[Draft], now: int) -> None:
 
 def test_recognition_that_was_ready_early_does_not_hide_where_a_call_hangs() -> None:
     start = Event(1, 0, "a", "call.initiated", {"provider": "mock", "direction": "outbound", "to": "+1555"})
-    facts = ("call.dialing", {}), ("call.accepted", {"providerCallId": "CA1"}), ("speech.ready", {"engine": "x"})
-    events = [start, *(Event(seq, seq, "a", type_, data) for seq, (type_, data) in enumerate(facts, start=2))]
+    events = [
+        start,
+        Event(2, 1, "a", "call.dialing", {}),
+        Event(3, 2, "a", "call.accepted", {"providerCallId": "CA1"}),
+        Event(4, 3, "a", "speech.ready", {"engine": "local"}),
+    ]
     call = fold(events)["a"]
     missing = first_missing(call, 60_000)
     assert missing is not None
