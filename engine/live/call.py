@@ -57,7 +57,6 @@ class LiveCall:
         self._streaming = asyncio.Event()
         self._session: MediaSession | None = None
         self._greeted = call.answered_at is not None and bool(call.transcript)
-        self._greeting: asyncio.Task[list[Audio]] | None = None
         self._answer: asyncio.Future[str] | None = None
         self._turn_lock = asyncio.Lock()
         self._floor: Floor = call.floor
@@ -99,8 +98,7 @@ class LiveCall:
                     group.create_task(self.ears.run())
                 group.create_task(Limits(self.call_id, self._parts, self.answered, self._streaming).run())
                 if not self._greeted:
-                    self._greeting = self.mouth.prepare(self._first_words(), group)
-                    group.create_task(self._greet())
+                    group.create_task(self._greet(self.mouth.prepare(self._first_words(), group)))
                 await self._over.wait()
                 raise _Over
         except* _Over:
@@ -271,7 +269,7 @@ class LiveCall:
         greeting = numbers.inbound_greeting if numbers is not None else None
         return greeting or self._parts.config.inbound_greeting or GREETING
 
-    async def _greet(self) -> None:
+    async def _greet(self, prepared: asyncio.Task[list[Audio]]) -> None:
         """Say the first words once: when the stream is up and, in a conversation, we can hear."""
         await self._streaming.wait()
         if self._call.mode == "conversation":
@@ -285,7 +283,8 @@ class LiveCall:
         if self._greeted or not text or (self._floor != "agent" and not notify):
             return
         self._greeted = True
-        line = self.mouth.say(text, kind="notify" if notify else "greeting", prepared=self._greeting)
+        line = self.mouth.say(text, kind="notify" if notify else "greeting", prepared=prepared)
+        del prepared  # a quarter of a megabyte, and a notification lasts
         if notify:
             await line.done
             await asyncio.sleep(self._parts.config.outbound.notify_hangup_delay_sec)

@@ -222,11 +222,12 @@ class Mouth:
                     converter = PhoneConverter(piece.format)
                     playout.begin(line.say_id)
                 self._send(playout, line, converter.feed(piece.data))
+                await asyncio.sleep(0)  # audio that is all there at once must not hold up the other calls
         if converter is None:
             self._fail(line, "the voice gave no audio")
             return
         self._send(playout, line, converter.flush())
-        line.complete = True
+        line.complete, line.prepared = True, None
         playout.finish(line.say_id)
 
     def _send(self, playout: Playout, line: Utterance, payload: bytes) -> None:
@@ -243,13 +244,24 @@ class Mouth:
             yield piece
 
     async def _collect(self, text: str) -> list[Audio]:
-        """All audio of a text; empty when the voice fails, which the line then reports."""
+        """All audio of a text, as the telephone takes it; empty when the voice fails, which the line then reports."""
         try:
-            async with asyncio.timeout(SYNTHESIS_SECONDS), aclosing(self._pieces(text)) as pieces:
+            async with asyncio.timeout(SYNTHESIS_SECONDS), aclosing(self._telephone_pieces(text)) as pieces:
                 return [piece async for piece in pieces]
         except (SpeechUnavailable, TimeoutError) as error:
             log.warning("call %s: not prepared: %s", self._call_id, error)
             return []
+
+    async def _telephone_pieces(self, text: str) -> AsyncGenerator[Audio, None]:
+        """Converted at once: a greeting may wait for long, and is a quarter of the size then."""
+        converter: PhoneConverter | None = None
+        async with aclosing(self._pieces(text)) as pieces:
+            async for piece in pieces:
+                converter = converter or PhoneConverter(piece.format)
+                yield Audio(PHONE, converter.feed(piece.data))
+                await asyncio.sleep(0)
+        if converter is not None:
+            yield Audio(PHONE, converter.flush())
 
     def _started(self, say_id: str) -> None:
         line = self._lines.get(say_id)
@@ -287,6 +299,10 @@ class Mouth:
                 continue
             ms = cleared[1] if cleared is not None and cleared[0] == line.say_id else 0
             text = heard_text(line.text, ms, line.full_ms)
+            if text == line.text:
+                drafts.append(Draft("say.heard", self._call_id, {"sayId": line.say_id, "ms": ms}))
+                self._end(line, "heard")
+                continue
             drafts.append(Draft("say.cut", self._call_id, {"sayId": line.say_id, "heardMs": ms, "heardText": text}))
             self._end(line, "cut")
         return drafts
