@@ -38,6 +38,8 @@ CALLED: Final = (
 """Whom the practice calls, and with what message."""
 PAUSE_SECONDS: Final = 5.0
 """Between two calls that the practice places."""
+CALLER_SECONDS: Final = 2.5
+"""Between two people who call in, as long as there is room for another."""
 ERRORS: Final = frozenset({"call.error", "speech.failed", "say.failed", "reply.failed"})
 
 
@@ -85,7 +87,8 @@ class Demo:
         """Let people call in and call people, for ever."""
         await self._engine.speech_settled()
         inbound = self._plan.calls - self._plan.outbound
-        await self._carrier.set_pace(2.5, inbound)
+        await self._carrier.set_pace(CALLER_SECONDS, inbound)
+        await self._carrier.ring_in(OUR_NUMBER)  # The first caller is there at once.
         await self._call_people()
 
     async def _call_people(self) -> None:
