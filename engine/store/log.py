@@ -136,8 +136,14 @@ class EventLog:
         self._subscriptions.discard(subscription)
 
     async def read(self, after: int, limit: int, call_id: str | None = None) -> list[Event]:
-        """At most `limit` events with a seq greater than `after`, in order."""
-        return await self._query(queries.read, after, limit, call_id)
+        """At most `limit` events with a seq greater than `after`, in order.
+
+        What the writer has stored this instant and nobody was told of yet comes with the next read.
+        """
+        events = await self._query(queries.read, after, limit, call_id)
+        while events and events[-1].seq > self._last_seq:
+            events.pop()
+        return events
 
     async def read_last(self, last: int, call_id: str | None = None) -> list[Event]:
         """The `last` newest events, in order."""

@@ -9,6 +9,7 @@ import pytest
 
 from engine.calls import Draft, Event
 from engine.store import EventLog, Subscription
+from engine.store.writer import Outcome
 
 
 def said(number: int) -> Draft:
@@ -47,6 +48,27 @@ async def test_a_subscriber_resumes_from_the_store_and_goes_over_to_live_without
         group.create_task(more())
         events = await collect(subscription, 2800)
     assert [event.seq for event in events if event.seq] == list(range(11, 2801))
+
+
+async def test_a_reader_is_never_ahead_of_what_was_told(log: EventLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the commit in the writer's thread and the loop hearing of it, nobody sees the event."""
+    told, known = log.on_stored, asyncio.Event()
+    held: list[Outcome] = []
+
+    def hold(outcome: Outcome) -> None:
+        held.append(outcome)
+        known.set()
+
+    monkeypatch.setattr(log, "on_stored", hold)
+    async with asyncio.timeout(10), log.subscribe(after=0) as subscription:
+        appending = asyncio.create_task(log.append([said(1)]))
+        await known.wait()
+        assert await log.read(0, 10) == []
+        folded: list[Event] = []
+        log.on_committed = folded.extend
+        told(held.pop())
+        assert list(await anext(subscription)) == await appending == folded
+        assert await log.read(0, 10) == folded
 
 
 async def test_a_slow_subscriber_lags_and_reads_again_from_the_store(log: EventLog) -> None:
