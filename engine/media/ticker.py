@@ -28,7 +28,10 @@ class Ticking(Protocol):
     """Something that wants a tick every 20 ms."""
 
     def tick(self, now: float, due: float) -> None:
-        """Work at `now` for the tick that was `due` (both by the ticker's clock, in seconds)."""
+        """Work at `now` for the tick that was `due` (both by the ticker's clock, in seconds).
+
+        A tick that is a period or more late stands for those that were due since, too.
+        """
 
     def tick_failed(self, error: Exception) -> None:
         """`tick` raised; there will be no more ticks."""
@@ -67,19 +70,28 @@ class Ticker:
             await self._run_while_wanted()
 
     async def _run_while_wanted(self) -> None:
-        origin, slot = self.clock(), 0
+        origin, slots = self.clock(), list(range(PHASES))
         while self._where:
-            due = origin + slot * _STEP
-            now = self.clock()
-            if due - now > _EARLY:
-                await asyncio.sleep(due - now)
-                continue
-            if now - due > _MAX_BEHIND:
-                slot += int((now - due - _MAX_BEHIND) / _STEP)
-                due = origin + slot * _STEP
-            self._serve(slot % PHASES, now, due)
-            slot += 1
-            await asyncio.sleep(0)
+            slots = [self._caught_up(origin, slot) for slot in slots]
+            pause = origin + min(slots) * _STEP - self.clock()
+            # At least one round of the loop for everything else, however late we are.
+            await asyncio.sleep(pause if pause > _EARLY else 0)
+
+    def _caught_up(self, origin: float, slot: int) -> int:
+        """Serve the phase whose turn is `slot` if it is due; the slot of its next turn.
+
+        A tick that comes late does the work of those that were missed meanwhile: they are not served one by one, each
+        a round of the loop later, because a busy machine would then never catch up.
+        """
+        now = self.clock()
+        behind = now - (origin + slot * _STEP)
+        if behind < -_EARLY:
+            return slot
+        if behind > _MAX_BEHIND:
+            slot += PHASES * int((behind - _MAX_BEHIND) / PERIOD)
+        due = origin + slot * _STEP
+        self._serve(slot % PHASES, now, due)
+        return slot + PHASES * (1 + max(0, int((now - due) / PERIOD)))
 
     def _serve(self, phase: int, now: float, due: float) -> None:
         for member in tuple(self._phases[phase]):
