@@ -28,7 +28,7 @@ from console.attaching import AttachingClient
 from console.options import ConsoleOptions, ExitChoice
 from engine.carriers.base import CarrierError
 from engine.carriers.mock import MockCarrier
-from engine.client import EngineClient, InProcessClient, SocketClient
+from engine.client import EngineClient, InProcessClient, Refusal, SocketClient
 from engine.config import Config, Loaded
 from engine.demo import CALLS, SEED, Demo, DemoPlan, demo_config
 from engine.engine import Engine
@@ -46,6 +46,7 @@ QUIET_SECONDS: Final = 10.0
 
 def run_console(loaded: Loaded, state_dir: Path) -> int:
     """The console; its engine runs in this process, or is the one that runs on this state folder already."""
+    _need_terminal("voicecall serve")
     try:
         with _engine(loaded.config, state_dir) as thread:
             return _supervise(thread, loaded.config, state_dir)
@@ -55,6 +56,7 @@ def run_console(loaded: Loaded, state_dir: Path) -> int:
 
 def run_attach(target: str | None, token_file: Path | None, loaded: Loaded, state_dir: Path) -> int:
     """A console on an engine that runs elsewhere. Raises NoEngine and Refusal."""
+    _need_terminal("voicecall tail")
     from console.app import run_app
 
     where = target or _control_address(state_dir)
@@ -89,6 +91,8 @@ def run_demo(
     json: bool,
 ) -> int:
     """The demonstration, on the screen or without one. Raises EngineFailed and StoreError."""
+    if not headless:
+        _need_terminal("voicecall demo --headless --for 60")
     plan = DemoPlan(calls or CALLS, SEED if seed is None else seed)
     config = demo_config(loaded.config, plan, _free_port(loaded.config))
     with _engine(config, state_dir) as thread:
@@ -102,6 +106,16 @@ def run_demo(
                 asyncio.run_coroutine_threadsafe(demo.quiet(), thread.loop).result(QUIET_SECONDS)
 
         return _supervise(thread, config, state_dir, seconds, leave)
+
+
+def _need_terminal(instead: str) -> None:
+    """Refuse to draw where nobody looks, and where no key can be read. Raises Refusal."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise Refusal(
+            "no_terminal",
+            "the console needs a terminal, and this is none",
+            f"without one there is `{instead}`",
+        )
 
 
 # -- pieces -----------------------------------------------------------------------------------
@@ -125,11 +139,11 @@ def _supervise(
     config: Config,
     state_dir: Path,
     seconds: float | None = None,
-    leave: Callable[[], None] = lambda: None,
+    leave: Callable[[], None] | None = None,
 ) -> int:
     """Show the console until it is left; a console that fails is started again, and at last done without.
 
-    `leave` is called when the engine, too, is about to stop.
+    `leave` ends a demonstration: before the engine stops, or when nobody can look at it any more.
     """
     notice = ""
     for _ in range(MAX_CRASHES):
@@ -139,11 +153,12 @@ def _supervise(
         if choice is not ExitChoice.CRASHED:
             break
         notice = "The console failed and was started again; no call was touched. See voicecall.log."
-    if choice is not ExitChoice.STOP_ENGINE:
-        _go_on_headless(thread, choice, state_dir)
-    if thread.alive:
+    unwatched = leave is not None and choice is ExitChoice.TERMINAL_LOST
+    if leave is not None and (unwatched or choice is ExitChoice.STOP_ENGINE):
         leave()
-        thread.stop(now=True)
+    if choice is not ExitChoice.STOP_ENGINE:
+        _go_on_headless(thread, choice, state_dir, until_idle=unwatched)
+    thread.stop(now=True)
     return 1 if choice is ExitChoice.CRASHED else 0
 
 
@@ -161,8 +176,8 @@ def _run_for(client: EngineClient, options: ConsoleOptions, seconds: float | Non
         leaving.cancel()
 
 
-def _go_on_headless(thread: EngineThread, choice: ExitChoice, state_dir: Path) -> None:
-    """Without a screen until somebody says stop; without live calls there is nothing to go on with."""
+def _go_on_headless(thread: EngineThread, choice: ExitChoice, state_dir: Path, *, until_idle: bool) -> None:
+    """Without a screen until somebody says stop, or until the last call is over; without calls, not at all."""
     live = len(thread.engine.live_calls())
     if not live:
         return
@@ -174,6 +189,8 @@ def _go_on_headless(thread: EngineThread, choice: ExitChoice, state_dir: Path) -
     with _signals() as stopped:
         while not stopped.is_set() and thread.alive:
             thread.wait(0.5)
+            if until_idle and not thread.engine.live_calls():
+                return
 
 
 @contextlib.contextmanager

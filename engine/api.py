@@ -26,6 +26,7 @@ Slug = Literal[
     "invalid_params",
     "not_supported",
     "no_public_url",
+    "no_terminal",
     "operation_not_found",
     "outcome_unknown",
     "provider_not_ready",
