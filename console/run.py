@@ -154,10 +154,12 @@ def _supervise(
             break
         notice = "The console failed and was started again; no call was touched. See voicecall.log."
     unwatched = leave is not None and choice is ExitChoice.TERMINAL_LOST
-    if leave is not None and (unwatched or choice is ExitChoice.STOP_ENGINE):
+    if leave is not None and unwatched:
         leave()
     if choice is not ExitChoice.STOP_ENGINE:
         _go_on_headless(thread, choice, state_dir, until_idle=unwatched)
+    if leave is not None and thread.alive:
+        leave()
     thread.stop(now=True)
     return 1 if choice is ExitChoice.CRASHED else 0
 
