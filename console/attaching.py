@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-from engine.client import Batch, Connection, Cursor, EngineClient, NoEngine, SocketClient
+from engine.client import AudioFrame, Batch, Connection, Cursor, EngineClient, NoEngine, SocketClient
 
 
 class AttachingClient(EngineClient):
@@ -48,6 +48,10 @@ class AttachingClient(EngineClient):
         if lost.is_set():
             await self.close()
             raise NoEngine(f"The connection to the engine was lost: {why}.")
+
+    async def listen(self, call_id: str) -> AsyncIterator[AudioFrame]:
+        async for frame in (await self._connected()).listen(call_id):
+            yield frame
 
     async def close(self) -> None:
         client, self._client = self._client, None

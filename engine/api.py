@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, Self
 
 from engine.calls import Call, Cursor, Event, Floor, Mode
 
@@ -58,6 +58,40 @@ class Page:
 
     events: Sequence[Event]
     cursor: Cursor
+
+
+Side = Literal["caller", "agent"]
+
+
+@dataclass(frozen=True, slots=True)
+class AudioFrame:
+    """A piece of a call's sound: mu-law, 8 kHz, mono; 20 ms, or as the carrier cuts it."""
+
+    side: Side
+    payload: bytes
+    at_ms: int
+    """Epoch ms at which it passed the engine. Our side's sound is sent up to 200 ms before it is heard."""
+
+
+class Listening(Protocol):
+    """The sound of one call, for one reader, until the call ends: both sides, across re-opened streams.
+
+    A reader that is too slow loses the oldest frames; nothing waits for it. It can hear and nothing else.
+    """
+
+    @property
+    def dropped(self) -> int:
+        """Frames that were lost because the reader was too slow."""
+
+    async def read(self) -> Sequence[AudioFrame]:
+        """All frames that wait, at least one; none when it is over."""
+
+    def __aiter__(self) -> Self: ...
+
+    async def __anext__(self) -> AudioFrame: ...
+
+    def close(self) -> None:
+        """Stop listening. Again is harmless."""
 
 
 class EngineApi(Protocol):
@@ -111,6 +145,9 @@ class EngineApi(Protocol):
 
         A watcher that is slower than the engine gets what it missed from the store, without the ephemeral ones.
         """
+
+    def listen(self, call_id: str) -> Listening:
+        """Hear a live call from now on."""
 
     async def latency(self, last: int = 200) -> Mapping[str, Any]:
         """Per stage: count, minMs, maxMs, avgMs, p50Ms, p95Ms over the last `last` turns."""

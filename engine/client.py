@@ -9,7 +9,7 @@ What a client needs to understand events and calls is here too: the console impo
 
 from __future__ import annotations
 
-from engine.api import Page, Refusal, Slug
+from engine.api import AudioFrame, Page, Refusal, Slug
 from engine.calls import (
     END_REASONS,
     EPHEMERAL_TYPES,
@@ -39,6 +39,7 @@ __all__ = [
     "END_REASONS",
     "EPHEMERAL_TYPES",
     "EVENT_TYPES",
+    "AudioFrame",
     "Batch",
     "Call",
     "Connection",

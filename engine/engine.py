@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from engine import __version__
-from engine.api import EngineApi, Page, Refusal
+from engine.api import EngineApi, Listening, Page, Refusal
 from engine.book import KEEP_ENDED, CallBook
 from engine.calls import Call, Cursor, Draft, Event, Floor, Mode, fold, summarise
 from engine.carriers.base import Carrier
@@ -301,6 +301,9 @@ class Engine(EngineApi):
                     yield batch
         finally:
             self._watchers -= 1
+
+    def listen(self, call_id: str) -> Listening:
+        return self._calls.listen(call_id)
 
     def _after(self, cursor: Cursor | None) -> int:
         """Where to read on. A cursor of another log starts at the beginning: nothing of this one was seen."""

@@ -1,10 +1,11 @@
-"""One attached client: events from a cursor on, and JSON-RPC, over one WebSocket."""
+"""One attached client: events from a cursor on, JSON-RPC, and the sound of calls, over one WebSocket."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from aiohttp import WSCloseCode, WSMsgType, web
@@ -12,6 +13,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from engine.api import EngineApi, Refusal
 from engine.control import rpc
 from engine.control.feed import Batch, Feed
+from engine.control.listenings import Listenings
 from engine.control.methods import Dispatcher
 
 log = logging.getLogger(__name__)
@@ -26,26 +28,36 @@ class Attachment:
     """Serves one WebSocket until it closes or the engine stops. A slow reader slows nobody but itself."""
 
     def __init__(
-        self, socket: web.WebSocketResponse, abort: Callable[[], None], dispatcher: Dispatcher, by: str
+        self,
+        socket: web.WebSocketResponse,
+        abort: Callable[[], None],
+        api: EngineApi,
+        dispatcher: Dispatcher,
+        by: str,
     ) -> None:
         self._socket = socket
         self._abort = abort
-        self._dispatcher = dispatcher
+        self._dispatcher = Listenings(api, dispatcher, self._send, self._send_audio)
         self._by = by
         self._requests: set[asyncio.Task[None]] = set()
 
-    async def serve(self, feed: Feed, hello: dict[str, Any]) -> None:
-        """Until the client leaves: say hello, then send batches and answer requests at the same time."""
-        async with feed:
+    async def serve(self, feed: Feed | None, hello: dict[str, Any]) -> None:
+        """Until the client leaves: say hello, then send batches and answer requests at the same time.
+
+        Without a feed there are no events: that is a client who only listens.
+        """
+        async with feed or contextlib.nullcontext():
             await self._send(rpc.encode(hello))
-            sending = asyncio.create_task(self._send_batches(feed))
+            sending = {asyncio.create_task(self._send_batches(feed))} if feed is not None else set()
             try:
                 await self._read()
             finally:
-                tasks = [sending, *self._requests]
+                tasks = sending | self._requests
                 for task in tasks:
                     task.cancel()
-                await asyncio.wait(tasks)
+                if tasks:
+                    await asyncio.wait(tasks)
+                await self._dispatcher.close()
 
     async def _read(self) -> None:
         async for message in self._socket:
@@ -76,17 +88,24 @@ class Attachment:
         await self._socket.close(code=WSCloseCode.GOING_AWAY)
 
     async def _send(self, text: bytes) -> None:
+        await self._within_limit(self._socket.send_str(text.decode()))
+
+    async def _send_audio(self, message: bytes) -> None:
+        await self._within_limit(self._socket.send_bytes(message))
+
+    async def _within_limit(self, sending: Awaitable[None]) -> None:
         try:
             async with asyncio.timeout(SEND_TIMEOUT_S):
-                await self._socket.send_str(text.decode())
+                await sending
         except TimeoutError:
             self._abort()  # a polite close would wait behind what it does not take
             raise ConnectionResetError(f"it took nothing for {SEND_TIMEOUT_S:.0f} s") from None
 
 
-def hello(api: EngineApi, feed: Feed, version: str) -> dict[str, Any]:
+def hello(api: EngineApi, feed: Feed | None, version: str) -> dict[str, Any]:
     """The first message: who answers, and the place that events begin after."""
-    return {"type": "hello", "version": version, "cursor": str(feed.cursor), "live": len(api.live_calls())}
+    cursor = api.cursor() if feed is None else feed.cursor
+    return {"type": "hello", "version": version, "cursor": str(cursor), "live": len(api.live_calls())}
 
 
 def _batch_json(batch: Batch) -> dict[str, Any]:

@@ -132,9 +132,12 @@ class Door:
     async def _attach(self, request: web.Request) -> web.StreamResponse:
         try:
             cursor, last = _resume(request)
+            with_events = _wants_events(request)
         except ValueError as error:
             refusal = Refusal(
-                "invalid_params", f"Can not attach: {error}.", "Give ?cursor=GENERATION:SEQ or ?last=N."
+                "invalid_params",
+                f"Can not attach: {error}.",
+                "Give ?cursor=GENERATION:SEQ or ?last=N, or ?events=none to listen only.",
             )
             return _refuse(Denial(400, refusal))
         if len(self._attached) >= MAX_ATTACHED:
@@ -144,9 +147,10 @@ class Door:
         self._attached.add(websocket)
         try:
             await websocket.prepare(request)
-            feed = Feed(self._api, cursor, last)
+            feed = Feed(self._api, cursor, last) if with_events else None
             greeting = hello(self._api, feed, __version__)
-            attachment = Attachment(websocket, partial(_abort, request), self._dispatcher, _client(request))
+            abort = partial(_abort, request)
+            attachment = Attachment(websocket, abort, self._api, self._dispatcher, _client(request))
             await attachment.serve(feed, greeting)
         except ConnectionError:
             pass  # the client went away while we wrote to it: nothing is lost, it resumes from its cursor
@@ -224,6 +228,13 @@ def _resume(request: web.Request) -> tuple[Cursor | None, int]:
     if not last.isascii() or not last.isdecimal() or len(last) > 6 or int(last) > MAX_LAST:
         raise ValueError(f"last must be a number from 0 to {MAX_LAST}")
     return (Cursor.parse(text) if text else None), int(last)
+
+
+def _wants_events(request: web.Request) -> bool:
+    wanted = request.query.get("events", "all")
+    if wanted not in ("all", "none"):
+        raise ValueError("events is all or none")
+    return wanted == "all"
 
 
 def _abort(request: web.Request) -> None:

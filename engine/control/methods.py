@@ -17,6 +17,8 @@ from engine.control.operations import Operations
 
 Result = Mapping[str, Any]
 _P = TypeVar("_P", bound=p.Params)
+LISTEN: Final = "voicecall.listen"
+UNLISTEN: Final = "voicecall.unlisten"
 _SUCCESS: Final[Result] = {"success": True}
 
 
@@ -46,12 +48,12 @@ class Dispatcher:
         known = METHODS.get(method)
         if known is None:
             raise UnknownMethod(method)
-        checked = _check(known.params, params)
+        taken = checked(known.params, params)
         if self._closed:
             raise _stopping("The engine is stopping.")
         if not known.acts:
-            return await known.run(self, checked, by)
-        task = asyncio.ensure_future(known.run(self, checked, by))
+            return await known.run(self, taken, by)
+        task = asyncio.ensure_future(known.run(self, taken, by))
         self._acts.add(task)
         task.add_done_callback(self._acts_done)
         try:
@@ -142,6 +144,14 @@ class Dispatcher:
     async def backlog(self, params: p.Backlog, by: str) -> Result:
         return _page(await self._api.backlog(params.calls))
 
+    async def listen(self, params: p.OneCall, by: str) -> Result:
+        """What an attached client asks is answered by `engine.control.listenings`; nobody else can get sound."""
+        raise Refusal(
+            "not_supported",
+            "Live audio comes as binary frames over an attached socket, not in an answer.",
+            "Open a WebSocket with GET /attach and send the same request there.",
+        )
+
 
 class UnknownMethod(Refusal):
     """There is no method of this name."""
@@ -156,7 +166,8 @@ def _stopping(error: str) -> Refusal:
     return Refusal("engine_stopping", error, "Start one again with `voicecall` or `voicecall serve`.")
 
 
-def _check(model: type[p.Params], params: object) -> p.Params:
+def checked(model: type[_P], params: object) -> _P:
+    """`params` as the model that the method takes. Raises Refusal that names what is wrong."""
     try:
         return model.model_validate({} if params is None else params)
     except ValidationError as error:
@@ -193,4 +204,6 @@ METHODS: Final[Mapping[str, Method]] = {
     "voicecall.health": _method(p.Params, Dispatcher.health),
     "voicecall.latency": _method(p.Latency, Dispatcher.latency),
     "voicecall.backlog": _method(p.Backlog, Dispatcher.backlog),
+    LISTEN: _method(p.OneCall, Dispatcher.listen),
+    UNLISTEN: _method(p.OneCall, Dispatcher.listen),
 }

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import orjson
 
 from engine.api import Refusal
-from engine.control.methods import Dispatcher, UnknownMethod
+from engine.control.methods import UnknownMethod
 from engine.store import StoreError
 
 log = logging.getLogger(__name__)
@@ -29,7 +29,14 @@ REFUSED: Final = -32000
 _Response = dict[str, Any]
 
 
-async def answer(dispatcher: Dispatcher, body: bytes | str, by: str) -> bytes | None:
+class Dispatches(Protocol):
+    """Whoever carries out methods: the door's dispatcher, or an attachment's."""
+
+    async def dispatch(self, method: str, params: object, by: str) -> Mapping[str, Any]:
+        """The result as JSON. Raises Refusal."""
+
+
+async def answer(dispatcher: Dispatches, body: bytes | str, by: str) -> bytes | None:
     """The response to one request or batch; None when it holds notifications only. Never raises for bad input."""
     try:
         message = orjson.loads(body)
@@ -79,7 +86,7 @@ def _plain(value: object) -> object:
     raise TypeError(f"{type(value).__name__} is not JSON")
 
 
-async def _one(dispatcher: Dispatcher, request: object, by: str) -> _Response | None:
+async def _one(dispatcher: Dispatches, request: object, by: str) -> _Response | None:
     if not isinstance(request, dict):
         return _invalid(None, "A request is a JSON object.")
     request_id = request.get("id")
@@ -92,7 +99,7 @@ async def _one(dispatcher: Dispatcher, request: object, by: str) -> _Response | 
     return response if "id" in request else None
 
 
-async def _run(dispatcher: Dispatcher, request_id: object, method: str, params: object, by: str) -> _Response:
+async def _run(dispatcher: Dispatches, request_id: object, method: str, params: object, by: str) -> _Response:
     try:
         result: Mapping[str, Any] = await dispatcher.dispatch(method, params, by)
     except UnknownMethod as refusal:

@@ -17,6 +17,7 @@ from engine.calls import Call, Draft, Floor, Speaker, State
 from engine.carriers.base import CarrierError, Connect
 from engine.live.ears import Ears
 from engine.live.limits import Limits
+from engine.live.listening import Listeners
 from engine.live.mouth import Kind, Mouth, MouthFull, Utterance
 from engine.live.parts import Parts
 from engine.live.replies import Replies
@@ -61,6 +62,7 @@ class LiveCall:
         self._turn_lock = asyncio.Lock()
         self._floor: Floor = call.floor
         config = parts.config
+        self.listeners = Listeners()
         self.mouth = Mouth(call.call_id, parts.voice, _voice_name(parts, call), parts.recorder.post, parts.now_ms)
         self.ears = Ears(
             call.call_id,
@@ -82,7 +84,7 @@ class LiveCall:
             _response_timeout(parts, call),
             self._bot_hangs_up,
             parts.recorder.post,
-            parts.recorder.barrier,
+            parts.recorder.settle,
             parts.now_ms,
         )
 
@@ -115,6 +117,7 @@ class LiveCall:
             self._parts.hang_up(self.call_id, State.ERROR, "engine", "an internal error")
         finally:
             self._group = None
+            self.listeners.close()
             if self._session is not None:
                 await self._session.close()
 
@@ -123,6 +126,7 @@ class LiveCall:
         if self._answer is not None and not self._answer.done():
             self._answer.set_exception(Refusal("call_ended", "the call ended before the caller answered"))
             self._answer.exception()
+        self.listeners.close()
         self._over.set()
 
     def closing_facts(self) -> list[Draft]:
@@ -172,6 +176,7 @@ class LiveCall:
             post(Draft("stream.resumed", self.call_id, facts))
         if older is not None:
             await older.close()
+        self.listeners.attach(session)
         self.mouth.attach(session.playout)
         self._streaming.set()
         try:

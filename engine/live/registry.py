@@ -13,6 +13,7 @@ from engine.api import Refusal
 from engine.book import CallBook
 from engine.calls import Call, Draft
 from engine.live.call import LiveCall
+from engine.live.listening import Listener
 from engine.live.parts import Parts
 
 log = logging.getLogger(__name__)
@@ -90,13 +91,30 @@ class LiveCalls:
         live = self._calls.get(call_id)
         return live.closing_facts() if live is not None else []
 
-    def connected(self, call_id: str) -> LiveCall:
-        """A call that can be spoken to. Raises Refusal, and says why it can not."""
+    def listen(self, call_id: str) -> Listener:
+        """A new listener of a live call, also of one that still rings. Raises Refusal."""
+        call = self._known(call_id)
+        live = self._calls.get(call.call_id)
+        if live is None:
+            raise Refusal(
+                "call_not_connected",
+                "the call was not taken up again yet after a restart",
+                "try again in a moment",
+            )
+        return live.listeners.add()
+
+    def _known(self, call_id: str) -> Call:
+        """A call that is not over. Raises Refusal."""
         call = self._book.get(call_id)
         if call is None:
             raise Refusal("call_not_found", f"there is no call {call_id}", "`voicecall status` lists the calls")
         if not call.live:
             raise Refusal("call_ended", f"the call is over ({call.state.value})")
+        return call
+
+    def connected(self, call_id: str) -> LiveCall:
+        """A call that can be spoken to. Raises Refusal, and says why it can not."""
+        call = self._known(call_id)
         live = self._calls.get(call.call_id)
         if live is None or call.answered_at is None:
             raise Refusal(

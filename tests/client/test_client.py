@@ -9,7 +9,7 @@ from typing import cast
 
 import pytest
 
-from engine.client import Batch, Cursor, EngineClient, Event, InProcessClient, Refusal, SocketClient, fold
+from engine.client import AudioFrame, Batch, Cursor, EngineClient, Event, InProcessClient, Refusal, SocketClient, fold
 from engine.control.door import Door
 from tests.control.engine_on_log import EchoEngine
 from tests.control.fixtures import TOKEN, as_api
@@ -244,3 +244,58 @@ async def test_a_question_with_a_later_answer(client: EngineClient, engine: Echo
     assert result == {**operation, "status": "done", "success": True, "transcript": "and?"}
     with pytest.raises(Refusal, match="no such operation"):
         await client._request("voicecall.continue.result", {"operationId": "none"})
+
+
+async def test_a_live_call_is_heard_from_both_sides_until_it_ends(client: EngineClient, engine: EchoEngine) -> None:
+    call_id = await client.call(None, "hello")
+    heard: list[tuple[str, bytes]] = []
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        listening = group.create_task(collect_sound(client, call_id, heard))
+        await until_tapped(engine, call_id)
+        for number in range(20):
+            engine.sound[call_id].play("agent" if number % 2 else "caller", bytes([number]) * 160)
+            await asyncio.sleep(0)
+        await client.end(call_id)
+        await listening
+    assert heard == [("agent" if number % 2 else "caller", bytes([number]) * 160) for number in range(20)]
+
+
+async def test_two_calls_are_heard_at_once_and_one_may_be_left(client: EngineClient, engine: EchoEngine) -> None:
+    calls = [await client.call(None, "hello"), await client.call(None, "hello")]
+    heard: list[list[tuple[str, bytes]]] = [[], []]
+    async with asyncio.timeout(10):
+        tasks = [asyncio.create_task(collect_sound(client, calls[n], heard[n])) for n in range(2)]
+        for call_id in calls:
+            await until_tapped(engine, call_id)
+        tasks[0].cancel()
+        await asyncio.wait([tasks[0]])
+        await until_tapped(engine, calls[0], taps=0)
+        engine.sound[calls[0]].play("caller", b"0")
+        engine.sound[calls[1]].play("caller", b"1")
+        await client.end(calls[1])
+        await tasks[1]
+    assert heard == [[], [("caller", b"1")]]
+
+
+async def test_what_can_not_be_heard_is_refused_with_its_code(client: EngineClient) -> None:
+    call_id = await client.call(None, "hello")
+    await client.end(call_id)
+    for unheard, code in ((call_id, "call_ended"), ("nobody", "call_not_found")):
+        with pytest.raises(Refusal) as caught:
+            await anext(client.listen(unheard))
+        assert caught.value.code == code
+
+
+async def collect_sound(client: EngineClient, call_id: str, heard: list[tuple[str, bytes]]) -> None:
+    frames = cast(AsyncGenerator[AudioFrame, None], client.listen(call_id))
+    async with aclosing(frames):
+        async for frame in frames:
+            heard.append((frame.side, frame.payload))
+
+
+async def until_tapped(engine: EchoEngine, call_id: str, taps: int = 1) -> None:
+    """Return once so many listen to the call: over a socket that takes a moment."""
+    while True:
+        if call_id in engine.sound and len(engine.sound[call_id].taps) == taps:
+            return
+        await asyncio.sleep(0.005)

@@ -7,9 +7,31 @@ import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
-from engine.api import Page, Refusal
+from engine.api import Listening, Page, Refusal, Side
 from engine.calls import Call, Cursor, Draft, Event, Floor, Mode, fold
+from engine.live.listening import Listeners
+from engine.media.session import Tap
 from engine.store import EventLog
+
+
+class Sound:
+    """A call's media stream, as far as listeners know it."""
+
+    def __init__(self) -> None:
+        self.taps: list[Tap] = []
+        self.listeners = Listeners()
+        self.listeners.attach(self)
+
+    def add_tap(self, tap: Tap) -> None:
+        self.taps.append(tap)
+
+    def remove_tap(self, tap: Tap) -> None:
+        if tap in self.taps:
+            self.taps.remove(tap)
+
+    def play(self, side: Side, payload: bytes) -> None:
+        for tap in self.taps:
+            tap(side, payload)
 
 
 class EchoEngine:
@@ -23,6 +45,7 @@ class EchoEngine:
         self.hold.set()
         self.asked = asyncio.Event()
         self.watched = asyncio.Event()
+        self.sound: dict[str, Sound] = {}
 
     async def record(self, kind: str, call_id: str | None = None, /, **data: Any) -> Event:
         (event,) = await self.log.append([Draft(kind, call_id, data)])
@@ -61,6 +84,7 @@ class EchoEngine:
     async def end(self, call_id: str, by: str = "") -> None:
         if self._known(call_id).live:
             await self.record("call.ended", call_id, reason="hangup-bot", by=by)
+            self.sound.setdefault(call_id, Sound()).listeners.close()
 
     async def set_floor(self, call_id: str, holder: Floor, by: str = "") -> None:
         self._known(call_id)
@@ -101,6 +125,11 @@ class EchoEngine:
             self.watched.set()
             async for batch in news:
                 yield batch
+
+    def listen(self, call_id: str) -> Listening:
+        if not self._known(call_id).live:
+            raise Refusal("call_ended", "The call is over.")
+        return self.sound.setdefault(call_id, Sound()).listeners.add()
 
     async def latency(self, last: int = 200) -> Mapping[str, Any]:
         return {"stt": {"count": len(await self.log.read_turns(last))}}

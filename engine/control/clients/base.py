@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from types import TracebackType
 from typing import Any, Final, Self
 
-from engine.api import Page
+from engine.api import AudioFrame, Page, Refusal
 from engine.calls import Cursor, Event, Floor, Mode
 from engine.control.feed import Batch
 
@@ -40,6 +40,13 @@ class EngineClient(ABC):
         No stored event is missed or told twice. Of levels and partials the newest per call is told. Ends when the
         engine stops for good.
         """
+
+    def listen(self, call_id: str) -> AsyncIterator[AudioFrame]:
+        """The sound of a live call from now on, both sides, until it ends. Who is too slow loses the oldest frames.
+
+        Refusals come with the first frame that is asked for.
+        """
+        raise Refusal("not_supported", "This client has no way for live audio.", "Use another kind of client.")
 
     @abstractmethod
     async def close(self) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from typing import Any, TypeVar
 
-from engine.api import EngineApi, Refusal
+from engine.api import AudioFrame, EngineApi, Listening, Refusal
 from engine.calls import Cursor
 from engine.control.clients.base import READ_S, EngineClient, NoEngine, plain
 from engine.control.feed import Batch, Feed
@@ -44,11 +45,24 @@ class InProcessClient(EngineClient):
         finally:
             await self._on_engine(feed.close())
 
+    async def listen(self, call_id: str) -> AsyncIterator[AudioFrame]:
+        listening = await self._on_engine(self._listen(call_id))
+        try:
+            while frames := await self._on_engine(listening.read()):
+                for frame in frames:
+                    yield frame
+        finally:
+            with contextlib.suppress(RuntimeError):  # the engine's loop is closed
+                self._loop.call_soon_threadsafe(listening.close)
+
     async def close(self) -> None:
         self._closed = True
 
     async def _open(self, cursor: Cursor | None, last: int) -> Feed:
         return await Feed(self._api, cursor, last).__aenter__()
+
+    async def _listen(self, call_id: str) -> Listening:
+        return self._api.listen(call_id)
 
     async def _on_engine(self, work: Coroutine[Any, Any, _T]) -> _T:
         if self._closed:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self, get_args
 
 import orjson
 
-from engine.api import Refusal, Slug
+from engine.api import AudioFrame, Refusal, Slug
 from engine.calls import Cursor, Event
+from engine.control.audio import decode_audio
 from engine.control.clients.base import READ_S, EngineClient, NoEngine, plain
 from engine.control.feed import Batch
 
@@ -136,7 +137,8 @@ class SocketClient(EngineClient):
         missed = False
         while not self._session.closed:
             try:
-                async with await self._attach(cursor, last) as socket:
+                query = {"last": str(last)} if cursor is None else {"cursor": str(cursor)}
+                async with await self._attach(query) as socket:
                     hello = await self._hello(socket)
                     self._set(Connection("up"))
                     if cursor is None and last == 0:
@@ -157,11 +159,37 @@ class SocketClient(EngineClient):
                 self._set(Connection("lost", why))
                 await asyncio.sleep(next(pauses))
 
-    async def _attach(self, cursor: Cursor | None, last: int) -> aiohttp.ClientWebSocketResponse:
+    async def listen(self, call_id: str) -> AsyncIterator[AudioFrame]:
+        import aiohttp
+
+        request = {"jsonrpc": "2.0", "id": 1, "method": "voicecall.listen", "params": plain({"callId": call_id})}
+        try:
+            async with await self._attach({"events": "none"}) as socket:
+                await self._hello(socket)
+                await socket.send_str(orjson.dumps(request).decode())
+                async for message in socket:
+                    if message.type is aiohttp.WSMsgType.BINARY:
+                        yield _audio(message.data)
+                    elif message.type is aiohttp.WSMsgType.TEXT and self._ends_listening(message.data):
+                        return
+        except (aiohttp.ClientError, OSError, _NotOurs) as error:
+            raise NoEngine(f"The engine at {self._where} went away: {str(error) or type(error).__name__}.") from error
+        raise NoEngine(f"The engine at {self._where} closed the connection.")
+
+    def _ends_listening(self, text: str) -> bool:
+        """Whether there is no more to hear. Raises the Refusal that the message tells."""
+        try:
+            message = orjson.loads(text)
+        except ValueError as error:
+            raise _NotOurs(f"unreadable message: {error!r}") from error
+        if isinstance(message, dict) and "id" in message:
+            self._result(text.encode())
+        return isinstance(message, dict) and message.get("type") == "listening.ended"
+
+    async def _attach(self, query: Mapping[str, str]) -> aiohttp.ClientWebSocketResponse:
         """A new WebSocket. Raises Refusal where trying again is of no use."""
         import aiohttp
 
-        query = {"last": str(last)} if cursor is None else {"cursor": str(cursor)}
         try:
             async with asyncio.timeout(_HELLO_S):
                 # Batches may be large, and they come from our own engine: their size has no limit here.
@@ -204,6 +232,13 @@ def _batch(text: str) -> Batch | None:
         return Batch(events, Cursor.parse(value["cursor"]), bool(value["lagged"]))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise _NotOurs(f"unreadable message: {error!r}") from error
+
+
+def _audio(message: bytes) -> AudioFrame:
+    try:
+        return decode_audio(message)[1]
+    except ValueError as error:
+        raise _NotOurs(f"unreadable audio: {error}") from error
 
 
 def _socket_of(path: Path) -> Path:
