@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing
 from typing import Any
 
 from engine.client import AudioFrame, Batch, Connection, Cursor, EngineClient, NoEngine, SocketClient
@@ -49,9 +50,10 @@ class AttachingClient(EngineClient):
             await self.close()
             raise NoEngine(f"The connection to the engine was lost: {why}.")
 
-    async def listen(self, call_id: str) -> AsyncIterator[AudioFrame]:
-        async for frame in (await self._connected()).listen(call_id):
-            yield frame
+    async def listen(self, call_id: str) -> AsyncGenerator[AudioFrame, None]:
+        async with aclosing((await self._connected()).listen(call_id)) as frames:
+            async for frame in frames:
+                yield frame
 
     async def close(self) -> None:
         client, self._client = self._client, None

@@ -9,7 +9,7 @@ from typing import cast
 
 import pytest
 
-from engine.client import AudioFrame, Batch, Cursor, EngineClient, Event, InProcessClient, Refusal, SocketClient, fold
+from engine.client import Batch, Cursor, EngineClient, Event, InProcessClient, Refusal, SocketClient, fold
 from engine.control.door import Door
 from tests.control.engine_on_log import EchoEngine
 from tests.control.fixtures import TOKEN, as_api
@@ -287,8 +287,7 @@ async def test_what_can_not_be_heard_is_refused_with_its_code(client: EngineClie
 
 
 async def collect_sound(client: EngineClient, call_id: str, heard: list[tuple[str, bytes]]) -> None:
-    frames = cast(AsyncGenerator[AudioFrame, None], client.listen(call_id))
-    async with aclosing(frames):
+    async with aclosing(client.listen(call_id)) as frames:
         async for frame in frames:
             heard.append((frame.side, frame.payload))
 

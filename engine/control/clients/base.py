@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -41,10 +41,10 @@ class EngineClient(ABC):
         engine stops for good.
         """
 
-    def listen(self, call_id: str) -> AsyncIterator[AudioFrame]:
+    def listen(self, call_id: str) -> AsyncGenerator[AudioFrame, None]:
         """The sound of a live call from now on, both sides, until it ends. Who is too slow loses the oldest frames.
 
-        Refusals come with the first frame that is asked for.
+        Refusals come with the first frame that is asked for. Close it (`aclosing`) to stop before the end.
         """
         raise Refusal("not_supported", "This client has no way for live audio.", "Use another kind of client.")
 

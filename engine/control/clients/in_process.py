@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Mapping
 from typing import Any, TypeVar
 
 from engine.api import AudioFrame, EngineApi, Listening, Refusal
@@ -45,7 +45,7 @@ class InProcessClient(EngineClient):
         finally:
             await self._on_engine(feed.close())
 
-    async def listen(self, call_id: str) -> AsyncIterator[AudioFrame]:
+    async def listen(self, call_id: str) -> AsyncGenerator[AudioFrame, None]:
         listening = await self._on_engine(self._listen(call_id))
         try:
             while frames := await self._on_engine(listening.read()):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, get_args
@@ -159,7 +159,7 @@ class SocketClient(EngineClient):
                 self._set(Connection("lost", why))
                 await asyncio.sleep(next(pauses))
 
-    async def listen(self, call_id: str) -> AsyncIterator[AudioFrame]:
+    async def listen(self, call_id: str) -> AsyncGenerator[AudioFrame, None]:
         import aiohttp
 
         request = {"jsonrpc": "2.0", "id": 1, "method": "voicecall.listen", "params": plain({"callId": call_id})}
