@@ -28,6 +28,7 @@ from console.attaching import AttachingClient
 from console.options import ConsoleOptions, ExitChoice
 from engine.carriers.base import CarrierError
 from engine.carriers.mock import MockCarrier
+from engine.checks import missing_speech
 from engine.client import EngineClient, InProcessClient, Refusal, SocketClient
 from engine.config import Config, Loaded
 from engine.demo import CALLS, SEED, Demo, DemoPlan, demo_config
@@ -74,9 +75,11 @@ def run_serve(loaded: Loaded, state_dir: Path) -> int:
         health = engine.health()["exposure"]
         _say(f"voicecall: the engine is ready: {health['publicUrl']} ({engine.carrier.name}), state {state_dir}")
 
+    for check in missing_speech(loaded.config):
+        _say(f"voicecall: calls will go without it: {check.message}. {check.fix}")
     prepare_folder(state_dir)
     with logging_to(state_dir):
-        serve(loaded.config, state_dir, ready)
+        serve(loaded.config, state_dir, ready, _tell_stopping)
     return 0
 
 
@@ -93,6 +96,8 @@ def run_demo(
     """The demonstration, on the screen or without one. Raises EngineFailed and StoreError."""
     if not headless:
         _need_terminal("voicecall demo --headless --for 60")
+    for check in missing_speech(loaded.config):
+        raise Refusal("speech_unavailable", f"nobody could speak or be understood: {check.message}", check.fix)
     plan = DemoPlan(calls or CALLS, SEED if seed is None else seed)
     config = demo_config(loaded.config, plan, _free_port(loaded.config))
     with _engine(config, state_dir) as thread:
@@ -234,6 +239,14 @@ def _headless_demo(thread: EngineThread, demo: Demo, task: Future[None], seconds
     summary: dict[str, Any] = asyncio.run_coroutine_threadsafe(demo.finish(), thread.loop).result(SUMMARY_SECONDS)
     print(dumps(summary, indent=2))
     return 0
+
+
+def _tell_stopping(signals: int, live: int) -> None:
+    """What a signal does to a headless engine, in words."""
+    if signals == 1 and live:
+        _say(f"voicecall: stopping; {live} live calls may end by themselves for 10 s. Again hangs up at once.")
+    elif signals == 2:
+        _say(f"voicecall: hanging up {live} calls. Again leaves them.")
 
 
 def _options(config: Config, state_dir: Path, *, attached: bool = False, notice: str = "") -> ConsoleOptions:

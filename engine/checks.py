@@ -76,6 +76,11 @@ def run_checks(loaded: Loaded, state_dir: Path) -> Iterator[Check]:
     yield _ignored_settings(loaded)
 
 
+def missing_speech(config: Config) -> list[Check]:
+    """What keeps the configured speech engines from being used on this machine, known without starting them."""
+    return [check for check in (_recogniser(config), _voice(config)) if not check.ok]
+
+
 def _carrier(config: Config) -> Check:
     if config.provider in CARRIERS:
         return Check("carrier", True, "the simulated carrier" if config.provider == "mock" else config.provider)

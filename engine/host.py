@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import resource
 import signal
 import sys
 import threading
@@ -33,6 +34,7 @@ log = logging.getLogger(__name__)
 
 READY_SECONDS: Final = 30.0
 STOP_SECONDS: Final = 30.0
+MAX_FILES: Final = 65_536
 SWITCH_INTERVAL: Final = 0.0005
 """Seconds a thread may keep the interpreter while another wants it: a screen must not make audio late."""
 
@@ -48,6 +50,7 @@ class EngineFailed(Refusal):
 async def open_engine(config: Config, state_dir: Path, desk: SpeechDesk | None = None) -> AsyncIterator[Engine]:
     """An engine on `state_dir`, with its lock and its log. Raises EngineFailed, and EngineRunning."""
     _check_complete(config)
+    _raise_file_limit()
     lock = EngineLock.acquire(state_dir / LOCK_NAME, version=__version__)
     try:
         event_log = await EventLog.open(state_dir / DATABASE_NAME)
@@ -68,6 +71,14 @@ def _check_complete(config: Config) -> None:
             "the configuration is not complete: " + "; ".join(need.message for need in needs),
             "\n".join(need.hint for need in needs if need.hint) or "see `voicecall setup`",
         )
+
+
+def _raise_file_limit() -> None:
+    """Take all the file descriptors there are: every media socket is one, and strangers take some too."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_FILES)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def make_desk(config: Config) -> SpeechDesk:
@@ -208,32 +219,52 @@ class EngineThread:
         self._ready.set()
 
 
-def serve(config: Config, state_dir: Path, ready: Callable[[Engine], None]) -> None:
-    """Run an engine on this, the main, thread until SIGTERM or SIGINT; the second one forces.
+def serve(
+    config: Config, state_dir: Path, ready: Callable[[Engine], None], tell_stopping: Callable[[int, int], None]
+) -> None:
+    """Run an engine on this, the main, thread until a signal (SIGTERM, SIGINT) stops it.
 
-    Raises EngineFailed and StoreError.
+    The first one drains, the second hangs up live calls at once, the third does not even do that. `tell_stopping` is
+    called with each: how many there were, and how many calls are live. Raises EngineFailed and StoreError.
     """
     sys.setswitchinterval(SWITCH_INTERVAL)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(config, state_dir, ready))
+        runner.run(_serve(config, state_dir, ready, tell_stopping))
 
 
-async def _serve(config: Config, state_dir: Path, ready: Callable[[Engine], None]) -> None:
+async def _serve(
+    config: Config, state_dir: Path, ready: Callable[[Engine], None], tell_stopping: Callable[[int, int], None]
+) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     task = asyncio.current_task()
     assert task is not None
 
+    running: list[Engine] = []
+    signals = 0
+
     def on_signal() -> None:
-        if stop.is_set():
+        nonlocal signals
+        signals += 1
+        if signals == 2 and running:
+            running[0].hurry.set()
+        elif signals > 1:
             task.cancel()
         stop.set()
+        tell_stopping(signals, len(running[0].live_calls()) if running else 0)
+
+    def announce(engine: Engine) -> None:
+        running.append(engine)
+        ready(engine)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
     # A terminal that closes must not end the calls of a headless engine.
     loop.add_signal_handler(signal.SIGHUP, lambda: log.info("hang-up signal ignored: the engine is headless"))
     try:
-        await run_engine(config, state_dir, ready, stop)
+        await run_engine(config, state_dir, announce, stop)
     except asyncio.CancelledError:
-        log.warning("stopped by force")
+        raise EngineFailed(
+            "stopped by force: calls may still be up at the carrier",
+            "start the engine again: it asks the carrier about them",
+        ) from None

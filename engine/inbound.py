@@ -81,6 +81,8 @@ class CarrierEvents:
             drafts.append(Draft(_STATE_FACTS[event.type], call.call_id))
         elif event.type == "dtmf":
             drafts.append(Draft("dtmf.received", call.call_id, {"digits": event.digits, "by": "caller"}))
+        elif event.type == "stream_failed" and self._streams(call):
+            effect = "nothing: a newer stream is up"
         elif event.type == "stream_failed":
             drafts.append(Draft("call.error", call.call_id, {"code": "stream_failed", "message": event.detail}))
         elif event.type == "ended":
@@ -101,6 +103,10 @@ class CarrierEvents:
             return Outcome((), call.call_id, effect)
         self._calls.start(self._book.get(call.call_id) or call, self._parts())
         return self._document(call, event)
+
+    def _streams(self, call: Call) -> bool:
+        live = self._calls.get(call.call_id)
+        return live is not None and live.streaming
 
     def _document(self, call: Call, event: CarrierEvent) -> Outcome:
         document = self._operations.connect_document(call.call_id, self._stream_url())

@@ -20,13 +20,20 @@ KEEP: Final = 3
 MAX_QUEUED: Final = 10_000
 
 
+class _Quiet(logging.handlers.RotatingFileHandler):
+    """On a full disk a record is lost; a traceback on the terminal would not bring it back."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Nothing: the engine's health says that the disk is full."""
+
+
 @contextmanager
 def logging_to(state_dir: Path, level: int = logging.INFO) -> Iterator[None]:
     """Send all log records to the file while the context lasts; writing happens in a thread of its own."""
     path = state_dir / LOG_NAME
     descriptor = os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
     os.close(descriptor)
-    target = logging.handlers.RotatingFileHandler(path, maxBytes=MAX_BYTES, backupCount=KEEP, encoding="utf-8")
+    target = _Quiet(path, maxBytes=MAX_BYTES, backupCount=KEEP, encoding="utf-8")
     target.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
     waiting: queue.Queue[logging.LogRecord] = queue.Queue(MAX_QUEUED)
     listener = logging.handlers.QueueListener(waiting, target)
@@ -35,6 +42,8 @@ def logging_to(state_dir: Path, level: int = logging.INFO) -> Iterator[None]:
     before = root.level
     root.setLevel(level)
     root.addHandler(handler)
+    # aiohttp writes a traceback for each malformed request: strangers must not fill the log.
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
     listener.start()
     try:
         yield

@@ -108,6 +108,8 @@ class Operations:
             )
         if len(message) > MAX_MESSAGE:
             raise Refusal("invalid_message", f"the message is over {MAX_MESSAGE} characters")
+        if mode == "notify" and not message.strip():
+            raise Refusal("invalid_message", "a notice needs a message", "give one with -m, or use mode conversation")
         if dtmf_sequence and (mode != "conversation" or not are_dtmf(dtmf_sequence)):
             raise Refusal(
                 "invalid_digits",
@@ -165,7 +167,7 @@ class Operations:
             await self._dial_failed(call_id, error)
         else:
             self._recorder.post(Draft("call.accepted", call_id, {"providerCallId": provider_call_id}))
-            await self._recorder.barrier()
+            await self._recorder.settle()
 
     async def _dial_failed(self, call_id: str, error: CarrierError) -> None:
         facts = {"message": str(error), "carrierCode": error.code, "link": error.link}
@@ -181,7 +183,7 @@ class Operations:
             Draft("call.error", call_id, {"code": "carrier_refused", **facts}),
             Draft("call.ended", call_id, {"reason": State.FAILED.value, "by": "carrier", "detail": str(error)}),
         )
-        await self._recorder.barrier()
+        await self._recorder.settle()
         raise Refusal("carrier_refused", f"the carrier refused the call: {error}", error.link) from error
 
     async def speak(self, call_id: str, message: str, by: str) -> None:
@@ -215,7 +217,7 @@ class Operations:
             code: Slug = "call_ended" if error.kind == "gone" else "carrier_refused"
             raise Refusal(code, f"the keys were not sent: {error}", error.link) from error
         self._recorder.post(Draft("dtmf.sent", call.call_id, {"digits": digits, "by": by}))
-        await self._recorder.barrier()
+        await self._recorder.settle()
 
     async def end(self, call_id: str, by: str) -> None:
         """Hang up; a call that is over already is a success."""

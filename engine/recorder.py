@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from engine.book import CallBook
@@ -62,19 +62,25 @@ class Recorder:
         if self._size + len(drafts) > MAX_WAITING:
             self.lost += len(drafts)
             return
-        self._put(_Batch(drafts, None))
+        self._put(_Batch([_dated(draft) for draft in drafts], None))
 
     async def record(self, *drafts: Draft) -> None:
         """Record facts and return once they are on disk. Raises StoreError; then none of them is stored."""
         if self._size + len(drafts) > MAX_WAITING:
             raise StoreError("the event log is far behind", "check the disk that holds the state folder")
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._put(_Batch(drafts, done))
+        self._put(_Batch([_dated(draft) for draft in drafts], done))
         await done
 
-    async def barrier(self) -> None:
-        """Return once everything that was posted before is stored and in the book."""
-        await self.record()
+    async def settle(self) -> None:
+        """Return once everything that was posted before is in the book; at once while the store fails.
+
+        What was posted is kept then and stored later, so there is nothing that the caller could do about it.
+        """
+        try:
+            await self.record()
+        except StoreError as error:
+            log.warning("going on although the store fails: %s", error)
 
     def ephemeral(self, call_id: str, type_: str, data: dict[str, object]) -> None:
         """Tell watchers something that is not worth storing."""
@@ -150,3 +156,8 @@ class Recorder:
         self._waiting[:0] = kept
         self._size += sum(len(batch.drafts) for batch in kept)
         await asyncio.sleep(RETRY_SECONDS)
+
+
+def _dated(draft: Draft) -> Draft:
+    """A fact keeps the time at which it was told, however long the disk takes."""
+    return draft if draft.at is not None else replace(draft, at=epoch_ms())

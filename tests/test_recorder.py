@@ -95,7 +95,7 @@ async def test_facts_keep_the_order_in_which_they_were_given(rig: Rig) -> None:
 async def test_a_burst_costs_few_commits(rig: Rig) -> None:
     for _ in range(500):
         rig.recorder.post(Draft("speech.started", "a"))
-    await rig.recorder.barrier()
+    await rig.recorder.settle()
     assert rig.commits <= 2
     assert len(await rig.stored()) == 500
 
@@ -135,12 +135,12 @@ async def test_nothing_to_store_does_not_count_as_a_store_that_works(rig: Rig) -
     with pytest.raises(StoreError):
         await rig.recorder.record(Draft("call.dialing", "a"))
     rig.full = False
-    await rig.recorder.barrier()
+    await rig.recorder.settle()
     assert rig.health is None
     rig.full = True
     with pytest.raises(StoreError):
         await rig.recorder.record(Draft("call.dialing", "a"))
-    await rig.recorder.barrier()
+    await rig.recorder.settle()
     assert rig.health is FULL
 
 

@@ -111,7 +111,7 @@ class Call:
             "endedAt": self.ended_at,
             "endReason": self.end_reason.value if self.end_reason else None,
             "endedBy": self.ended_by or None,
-            "transcript": [line.to_json() for line in self.transcript],
+            "transcript": [line.to_json() for line in self.transcript if line.text],
             "turns": [dict(turn) for turn in self.turns],
             "dtmf": self.dtmf,
             "error": dict(self.error) if self.error else None,

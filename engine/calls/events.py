@@ -101,6 +101,8 @@ class Draft:
     type: str
     call_id: str | None = None
     data: Data = field(default_factory=dict)
+    at: int | None = None
+    """Epoch ms; None: when it is stored."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ from engine.media.session import MediaSession
 from engine.media.turns import TurnSettings, TurnTaker
 from engine.media.vad import Gate
 from engine.media.wire import Started
+from engine.speech.ports import EndCall
 
 log = logging.getLogger(__name__)
 
@@ -180,7 +181,7 @@ class LiveCall:
         self.mouth.attach(session.playout)
         self._streaming.set()
         try:
-            why = await session.run(_FrameHandler(self, started.stream_id))
+            why = await session.run(_FrameHandler(self, started.stream_id, self._call.mode == "conversation"))
         except Exception as error:
             log.exception("call %s: its stream failed", self.call_id)
             why = f"an internal error: {type(error).__name__}"
@@ -291,12 +292,23 @@ class LiveCall:
         line = self.mouth.say(text, kind="notify" if notify else "greeting", prepared=prepared)
         del prepared  # a quarter of a megabyte, and a notification lasts
         if notify:
-            await line.done
-            await asyncio.sleep(self._parts.config.outbound.notify_hangup_delay_sec)
-            self._parts.hang_up(self.call_id, State.COMPLETED, "engine", "the message was delivered")
+            await self._notified(line)
 
-    def _bot_hangs_up(self) -> None:
-        self._parts.hang_up(self.call_id, State.HANGUP_BOT, "agent", "the agent said goodbye")
+    async def _notified(self, line: Utterance) -> None:
+        """A notice ends its call, and the end says whether it was heard."""
+        ending = await line.done
+        if ending != "heard":
+            why = line.error or "it was not heard to its end"
+            self._parts.hang_up(self.call_id, State.FAILED, "engine", f"the message was not delivered: {why}")
+            return
+        await asyncio.sleep(self._parts.config.outbound.notify_hangup_delay_sec)
+        self._parts.hang_up(self.call_id, State.COMPLETED, "engine", "the message was delivered")
+
+    def _bot_hangs_up(self, end: EndCall) -> None:
+        if end.voicemail:
+            self._parts.hang_up(self.call_id, State.VOICEMAIL, "agent", "an answering machine took the call")
+        else:
+            self._parts.hang_up(self.call_id, State.HANGUP_BOT, "agent", "the agent said goodbye")
 
     # -- hearing (engine.live.ears.Hears) -----------------------------------------------------
 
@@ -318,7 +330,7 @@ class LiveCall:
         elif not self._greeted:
             return  # Whoever picks up says "Hello?"; what we say first is the answer to that.
         elif self._floor == "agent" and self._group is not None and not self._over.is_set():
-            self.replies.answer(clock, self._group)
+            self.replies.answer(text, clock, self._group)
 
     def report_level(self) -> None:
         """Tell watchers how loud both sides are now."""
@@ -331,8 +343,9 @@ class LiveCall:
 class _FrameHandler:
     """What a media session reports, per frame; kept apart from the call's public methods."""
 
-    def __init__(self, call: LiveCall, stream_id: str) -> None:
+    def __init__(self, call: LiveCall, stream_id: str, listens: bool) -> None:
         self._call = call
+        self._listens = listens
         self._stream_id = stream_id
         self._first = True
 
@@ -340,7 +353,8 @@ class _FrameHandler:
         if self._first:
             self._first = False
             self._call.post_fact("stream.first_frame", {"streamId": self._stream_id})
-        self._call.ears.on_frame(payload, at_ms)
+        if self._listens:
+            self._call.ears.on_frame(payload, at_ms)
 
     def on_dtmf(self, digit: str) -> None:
         self._call.post_fact("dtmf.received", {"digits": digit, "by": "caller"})

@@ -89,7 +89,7 @@ class HangUps:
         if detail:
             data["detail"] = detail
         self._recorder.post(*self._before_end(call_id), Draft("call.ended", call_id, data))
-        await self._recorder.barrier()
+        await self._recorder.settle()
 
     async def _try(self, call_id: str) -> CarrierError | None:
         """Ask the carrier once; None when the call is over there."""

@@ -33,13 +33,13 @@ class Replies:
         mouth: Mouth,
         read_call: Callable[[], Call | None],
         timeout_ms: int,
-        hang_up: Callable[[], None],
+        hang_up: Callable[[EndCall], None],
         post: Callable[..., None],
-        barrier: Callable[[], Awaitable[None]],
+        settle: Callable[[], Awaitable[None]],
         now_ms: Callable[[], float],
     ) -> None:
         self._call_id = call_id
-        self._barrier = barrier
+        self._settle = settle
         self._brain = brain
         self._mouth = mouth
         self._read_call = read_call
@@ -73,36 +73,37 @@ class Replies:
         if self._task is not None:
             self._task.cancel()
 
-    def answer(self, clock: TurnClock, group: asyncio.TaskGroup) -> None:
+    def answer(self, text: str, clock: TurnClock, group: asyncio.TaskGroup) -> None:
         """Answer what the caller just said."""
         self.revoke()
-        self._task = group.create_task(self._answer(self._generation, clock))
+        self._task = group.create_task(self._answer(self._generation, text, clock))
 
-    async def _answer(self, generation: int, clock: TurnClock) -> None:
-        said = 0
+    async def _answer(self, generation: int, text: str, clock: TurnClock) -> None:
+        lines: list[Utterance] = []
         try:
-            await self._barrier()
+            await self._settle()
             async with asyncio.timeout(self._timeout) as limit:
-                said, end = await self._speak_reply(clock, limit)
+                end = await self._speak_reply(text, clock, lines, limit)
         except TimeoutError:
-            self._failed(clock, f"no reply within {self._timeout:.0f} s", said)
+            self._failed(clock, f"no reply within {self._timeout:.0f} s", lines)
             return
         except SpeechUnavailable as error:
-            self._failed(clock, str(error), said)
+            self._failed(clock, str(error), lines)
             return
         except Exception as error:
             log.exception("call %s: the brain failed", self._call_id)
-            self._failed(clock, f"the brain {self._brain.name} failed: {type(error).__name__}", said)
+            self._failed(clock, f"the brain {self._brain.name} failed: {type(error).__name__}", lines)
             return
         if end is not None:
-            await self._end_when_heard(generation, end)
+            await self._end_when_heard(generation, lines, end)
 
-    async def _speak_reply(self, clock: TurnClock, limit: asyncio.Timeout) -> tuple[int, list[Utterance] | None]:
-        """Say the reply sentence by sentence; the lines are returned when the call should end after them."""
+    async def _speak_reply(
+        self, heard: str, clock: TurnClock, lines: list[Utterance], limit: asyncio.Timeout
+    ) -> EndCall | None:
+        """Say the reply sentence by sentence, into `lines`; returns how the call should end after them, if so."""
         cutter = SentenceCutter()
-        lines: list[Utterance] = []
-        ending = False
-        async with aclosing(self._brain.reply(self._conversation())) as outputs:
+        end: EndCall | None = None
+        async with aclosing(self._brain.reply(self._conversation(heard))) as outputs:
             async for output in outputs:
                 match output:
                     case Words(text=text):
@@ -110,10 +111,10 @@ class Replies:
                         for sentence in cutter.feed(text):
                             await self._say(sentence, clock, lines, limit)
                     case EndCall():
-                        ending = True
+                        end = output
         for sentence in cutter.flush():
             await self._say(sentence, clock, lines, limit)
-        return len(lines), lines if ending else None
+        return end
 
     async def _say(self, sentence: str, clock: TurnClock, lines: list[Utterance], limit: asyncio.Timeout) -> None:
         """Queue one sentence. Waiting for the caller to be quiet, or for earlier lines, is not the brain's time."""
@@ -125,26 +126,29 @@ class Replies:
         first = not lines
         lines.append(self._mouth.say(sentence, kind="reply", clock=clock if first else None))
 
-    async def _end_when_heard(self, generation: int, lines: list[Utterance]) -> None:
+    async def _end_when_heard(self, generation: int, lines: list[Utterance], end: EndCall) -> None:
         """Hang up after the farewell was heard, unless the caller spoke again meanwhile."""
         endings = [await line.done for line in lines]
         if generation == self._generation and "cut" not in endings:
-            self._hang_up()
+            self._hang_up(end)
 
-    def _failed(self, clock: TurnClock, error: str, said: int) -> None:
+    def _failed(self, clock: TurnClock, error: str, lines: list[Utterance]) -> None:
         self._post(Draft("reply.failed", self._call_id, {"turn": clock.turn, "error": error}))
-        if said == 0 and not self._mouth.full:
+        if not lines and not self._mouth.full:
             self._mouth.say(APOLOGY, kind="reply")
 
-    def _conversation(self) -> Conversation:
+    def _conversation(self, heard: str) -> Conversation:
         call = self._read_call()
         if call is None:
             raise SpeechUnavailable("the call is gone")
+        lines = [Said(line.speaker, line.text, line.cut) for line in call.transcript if line.text]
+        if not any(line.speaker == "caller" and line.text == heard for line in lines[-4:]):
+            lines.append(Said("caller", heard))  # the store fails, so the book does not know it yet
         return Conversation(
             call_id=call.call_id,
             direction=call.direction,
             from_number=call.from_number,
             to_number=call.to_number,
-            lines=[Said(line.speaker, line.text, line.cut) for line in call.transcript if line.text],
+            lines=lines,
             purpose=call.message if call.direction == "outbound" else "",
         )

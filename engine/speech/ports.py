@@ -135,7 +135,9 @@ class Words:
 
 @dataclass(frozen=True, slots=True)
 class EndCall:
-    """Hang up once everything before it has been heard."""
+    """Hang up once everything before it has been heard. `voicemail`: a machine answered, not a person."""
+
+    voicemail: bool = False
 
 
 BrainOutput = Words | EndCall

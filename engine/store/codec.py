@@ -21,7 +21,7 @@ _MAX_DEPTH: Final = 64
 
 
 def encode(draft: Draft, at: int) -> Unnumbered:
-    """The row of a fact that happened at `at` (epoch ms). Raises StoreError when it can not be stored."""
+    """The row of a fact, which happened at `at` (epoch ms) unless it says when itself. Raises StoreError."""
     if draft.type in EPHEMERAL_TYPES:
         raise StoreError(f"{draft.type} is ephemeral: it is published, never stored.")
     try:
@@ -32,7 +32,7 @@ def encode(draft: Draft, at: int) -> Unnumbered:
     if len(data) > MAX_DATA_BYTES:
         raise StoreError(f"The data of {draft.type} has {len(data)} bytes; an event may have {MAX_DATA_BYTES}.")
     call_id = None if draft.call_id is None else _text(draft.call_id)
-    return at, call_id, draft.type, data.decode()
+    return at if draft.at is None else draft.at, call_id, draft.type, data.decode()
 
 
 def decode(row: Row) -> Event:

@@ -35,6 +35,7 @@ class Reply:
 
     text: str
     ends: bool = False
+    voicemail: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,7 +53,7 @@ def _tell(dialog: Dialog, heard: Heard) -> Reply:
     topic = heard.topic
     assert topic is not None
     text = dialog.text(f"topic.{topic.name}", topic.answers)
-    return Reply(text, ends=True) if topic.ends else _and_more(dialog, text)
+    return Reply(text, ends=True, voicemail=topic.voicemail) if topic.ends else _and_more(dialog, text)
 
 
 def _acknowledge(dialog: Dialog, heard: Heard) -> Reply:

@@ -46,7 +46,7 @@ class ScriptBrain:
         if reply.text:
             yield Words(reply.text)
         if reply.ends:
-            yield EndCall()
+            yield EndCall(reply.voicemail)
 
     async def close(self) -> None:
         """Nothing to stop."""

@@ -48,6 +48,8 @@ class Topic(_Part):
     done: Variants | None = None
     """Said when everything needed is known."""
     ends: bool = False
+    voicemail: bool = False
+    """It is a machine that says this."""
     """Hang up after the answer."""
     only: Literal["inbound", "outbound"] | None = None
 

@@ -82,6 +82,8 @@ class LocalRecogniser:
             PhoneConverter(format)  # what the worker will do
         except UnsupportedAudio as unsupported:
             raise SpeechUnavailable(f"the local recogniser does not understand {unsupported}") from unsupported
+        require_moonshine_platform()
+        require_packages("the local recogniser", RECOGNISER_PACKAGES)
         worker = await self._running()
         listener = LocalListener(next(self._ids), format, self._waiting.set, self._forget)
         self._listeners[listener.id] = listener

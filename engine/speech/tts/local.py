@@ -82,6 +82,7 @@ class LocalVoice:
 
         Raises SpeechUnavailable for an unknown voice, a text beyond MAX_CHARS, and when the worker dies or hangs.
         """
+        require_packages("the local voice", VOICE_PACKAGES)
         name = voice or self._default_voice
         _known(name)
         if len(text) > MAX_CHARS:
