@@ -104,9 +104,26 @@ def test_the_demonstration_is_closed_to_the_outside_and_open_to_its_callers() ->
 def test_a_short_run_in_an_empty_folder_prints_the_summary(tmp_path: Path) -> None:
     hidden = {"VOICECALL_CONFIG", "VOICECALL_STATE_DIR", "XDG_STATE_HOME", "XDG_CONFIG_HOME"}
     env = {name: value for name, value in os.environ.items() if name not in hidden}
+    # Other tests run demonstrations too, and the usual port is there once.
+    config = tmp_path / "any port.yaml"
+    config.write_text("serve: {port: 0}\n")
+    empty = tmp_path / "empty"
+    empty.mkdir()
     ran = subprocess.run(
-        [sys.executable, "-m", "console.cli", "demo", "--headless", "--for", "12", "--calls", "3"],
-        cwd=tmp_path,
+        [
+            sys.executable,
+            "-m",
+            "console.cli",
+            "demo",
+            "--headless",
+            "--for",
+            "12",
+            "--calls",
+            "3",
+            "--config",
+            config,
+        ],
+        cwd=empty,
         env={**env, "HOME": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[2])},
         capture_output=True,
         text=True,
@@ -114,6 +131,7 @@ def test_a_short_run_in_an_empty_folder_prints_the_summary(tmp_path: Path) -> No
         check=False,
     )
     assert ran.returncode == 0, ran.stderr
+    assert list(empty.iterdir()) == []
     result = json.loads(ran.stdout)
     assert set(result) >= KEYS
     assert set(result) - KEYS <= {"errorDetails"}
