@@ -240,8 +240,9 @@ class LiveCall:
                 async with asyncio.timeout(timeout_ms / 1000):
                     line = self.say(text, speaker)
                     ending = await line.done
-                    if ending == "failed":
-                        raise Refusal("speech_unavailable", f"the question was not spoken: {line.error}")
+                    if ending in ("failed", "skipped"):
+                        why = line.error or "something else took its place"
+                        raise Refusal("speech_unavailable", f"the question was not said: {why}", "ask it again")
                     # What the caller said before the question was heard is no answer to it.
                     self._answer = asyncio.get_running_loop().create_future()
                     if self._over.is_set():
@@ -317,7 +318,7 @@ class LiveCall:
 
     def caller_interrupts(self) -> None:
         self.replies.revoke()
-        self.mouth.cut("the caller interrupted")
+        self.mouth.interrupted("the caller interrupted")
 
     def caller_said_nothing(self) -> None:
         self.replies.caller_quiet()

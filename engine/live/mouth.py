@@ -11,7 +11,7 @@ import itertools
 import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final, Literal
 
@@ -60,8 +60,9 @@ class Utterance:
     stage: _Stage = _Stage.QUEUED
     synth_ms: int = 0
     complete: bool = False
+    begun: bool = False
+    """Its synthesis has begun."""
     error: str = ""
-    audio_began: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def full_ms(self) -> int:
@@ -158,11 +159,32 @@ class Mouth:
         for draft in self._cut_playing():
             self._post(draft)
         self._playout = None
+        self._queue_again()
 
     def cut(self, why: str) -> None:
         """Be silent now."""
         for draft in self.silence(why):
             self._post(draft)
+
+    def interrupted(self, why: str) -> None:
+        """The caller speaks over us: the agent is silent. What a person wants said is said afterwards."""
+        for draft in self._cut_playing():
+            self._post(draft)
+        for line in list(self._lines.values()):
+            if line.speaker != "operator":
+                self._post(Draft("say.skipped", self._call_id, {"sayId": line.say_id, "why": why}))
+                self._end(line, "skipped")
+        self._queue_again()
+
+    def _queue_again(self) -> None:
+        """Lines whose audio was thrown away before it was heard are made once more, in their order."""
+        while not self._waiting.empty():
+            self._waiting.get_nowait()
+        for line in self._lines.values():
+            line.synth_ms, line.complete, line.begun = 0, False, False
+            self._waiting.put_nowait(line)
+        if self._synthesis is not None:
+            self._synthesis.cancel()
 
     def skip_replies(self, why: str) -> None:
         """Drop reply lines that have not begun to play."""
@@ -188,8 +210,9 @@ class Mouth:
         while True:
             line = await self._waiting.get()
             await self._attached.wait()
-            if line.stage is _Stage.OVER:
+            if line.stage is _Stage.OVER or line.begun:
                 continue
+            line.begun = True
             self._synthesis = asyncio.create_task(self._speak(line))
             try:
                 await asyncio.wait([self._synthesis])

@@ -264,3 +264,27 @@ async def test_replies_that_wait_are_skipped_and_other_lines_are_not() -> None:
         it.mouth.skip_replies("a newer turn")
         assert await reply.done == "skipped"
         assert (await playing.done, await operator.done) == ("heard", "heard")
+
+
+@virtual_time
+async def test_an_interruption_silences_the_agent_and_delays_what_a_person_wants_said() -> None:
+    async with bench() as it:
+        playing = it.mouth.say("The agent says something rather long about this and that.", kind="reply")
+        reply = it.mouth.say("And more.", kind="reply")
+        question = it.mouth.say("What is your name?", speaker="operator")
+        await asyncio.sleep(0.5)
+        it.mouth.interrupted("the caller interrupted")
+        assert (await playing.done, await reply.done) == ("cut", "skipped")
+        assert await question.done == "heard"
+        assert it.types().count("say.started") == 2
+
+
+@virtual_time
+async def test_lines_that_had_been_sent_ahead_are_said_on_the_next_stream() -> None:
+    async with bench() as it:
+        first, second = it.mouth.say("The first of two lines."), it.mouth.say("The second.")
+        await asyncio.sleep(0.3)
+        it.mouth.detach()
+        assert await first.done == "cut"
+        it.mouth.attach(it.playout)
+        assert await second.done == "heard"
