@@ -115,7 +115,7 @@ def run_demo(
 
 def _need_terminal(instead: str) -> None:
     """Refuse to draw where nobody looks, and where no key can be read. Raises Refusal."""
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if not all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout)):
         raise Refusal(
             "no_terminal",
             "the console needs a terminal, and this is none",
@@ -210,6 +210,9 @@ def _signals() -> Iterator[threading.Event]:
 
     before = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
     before[signal.SIGHUP] = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    # Textual leaves handlers behind that need its loop, and a terminal that hangs up sends SIGCONT as well.
+    for number in (signal.SIGCONT, signal.SIGTSTP):
+        before[number] = signal.signal(number, signal.SIG_DFL)
     try:
         yield stopped
     finally:

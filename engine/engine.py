@@ -40,6 +40,8 @@ log = logging.getLogger(__name__)
 
 DRAIN_SECONDS: Final = 10.0
 """How long live calls may go on once the engine was asked to stop."""
+FAREWELL_SECONDS: Final = 0.3
+"""What a watcher is given to read the last events: they are told ten times a second."""
 MAX_WAIT_MS: Final = 45_000
 
 
@@ -161,6 +163,7 @@ class Engine(EngineApi):
             ready.set()
             await stop.wait()
             await self._drain()
+            await self._say_goodbye()
 
     async def _register_numbers(self) -> None:
         """Calls to our numbers come to this engine, where we may say so."""
@@ -202,11 +205,17 @@ class Engine(EngineApi):
         await self._calls.close()
         await self._hang_ups.close()
 
+    async def _say_goodbye(self) -> None:
+        """Whoever watches sees how the calls ended, and that the engine stops, before the door closes."""
+        self._recorder.post(Draft("engine.stopped", None, {"why": "asked to"}))
+        await self._flush()
+        if self._watchers:
+            await asyncio.sleep(FAREWELL_SECONDS)
+
     async def _flush(self) -> None:
         """The last facts reach the disk before the store is closed."""
         try:
             async with asyncio.timeout(5):
-                await self._recorder.record(Draft("engine.stopped", None, {"why": "asked to"}))
                 await self._recorder.flush()
         except TimeoutError:
             log.error("the last events could not be stored")

@@ -154,7 +154,9 @@ def _speech_final(call: Call, event: Event) -> Call:
     text = _text(event.data, "text")
     if not text.strip():
         return call
-    call = _add_line(_rung(call, "understood", event.at), Line(event.at, "caller", text))
+    began = event.data.get("startedAt")
+    at = began if isinstance(began, int) and call.started_at <= began <= event.at else event.at
+    call = _add_line(_rung(call, "understood", event.at), Line(at, "caller", text))
     return call if _is_playing(call) else _move(call, State.LISTENING)
 
 

@@ -18,7 +18,7 @@ with a strictly increasing `seq`. Readers ignore types and keys that they do not
 | stream.lost, stream.resumed | streamId, why? |
 | speech.ready | engine |
 | speech.started | - |
-| speech.final | text, turn |
+| speech.final | text, turn, startedAt (epoch ms), backchannel? (said under our voice, not answered) |
 | speech.failed | engine, error, hint? |
 | say.queued | sayId, speaker (agent, operator), kind (greeting, reply, speak, notify, hold), text |
 | say.started | sayId, synthMs |

@@ -35,6 +35,8 @@ GREETING: Final = "Hello, how can I help you?"
 HOLDING: Final = "One moment, please."
 GRACE_SECONDS: Final = 2.0
 """How long a lost stream may take to come back where the carrier can not open it again."""
+LOST_SECONDS: Final = 0.5
+"""How long after its stream a call may end without the stream having been lost."""
 REOPEN_SECONDS: Final = 15.0
 """The same where it can."""
 EARS_SECONDS: Final = 3.0
@@ -191,8 +193,7 @@ class LiveCall:
                 self._streaming.clear()
                 self.mouth.detach()
         if self._session is None and not self._over.is_set():
-            post(Draft("stream.lost", self.call_id, {**facts, "why": why}))
-            self._spawn(self._recover_stream())
+            self._spawn(self._recover_stream({**facts, "why": why}))
 
     async def reopen_stream(self) -> None:
         """Ask the carrier to open the media stream again."""
@@ -200,12 +201,17 @@ class LiveCall:
         provider_call_id = self._call.provider_call_id or ""
         await self._parts.carrier.reopen_stream(provider_call_id, Connect(self._parts.stream_url(), token))
 
-    async def _recover_stream(self) -> None:
-        """A lost stream: open it again where that is possible, and end the call when it stays away."""
+    async def _recover_stream(self, facts: dict[str, object]) -> None:
+        """A lost stream: open it again where that is possible, and end the call when it stays away.
+
+        A stream that ends because the call does is not lost; the carrier says so a moment later.
+        """
+        await asyncio.sleep(LOST_SECONDS)
+        if not self._streaming.is_set():
+            self.post_fact("stream.lost", facts)
         can_reopen = self._parts.carrier.capabilities.reopen_stream
         try:
             async with asyncio.timeout(REOPEN_SECONDS if can_reopen else GRACE_SECONDS):
-                await asyncio.sleep(0.2)
                 if can_reopen and not self._streaming.is_set():
                     await self.reopen_stream()
                 await self._streaming.wait()

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from engine.calls import Draft
+from engine.clock import epoch_ms
 from engine.live.turn_clock import TurnClock
 from engine.media.audio import FRAME_BYTES, FRAME_MS, PHONE, SILENCE
 from engine.media.turns import BargeIn, EndOfTurn, FalseStart, SpeechStarted, TurnEvent, TurnTaker
@@ -64,6 +65,8 @@ class _Asked:
 
     clock: TurnClock
     wants_answer: bool
+    began_at: int
+    """When the caller began to speak, epoch ms."""
 
 
 class Ears:
@@ -94,6 +97,7 @@ class Ears:
         self._pre_roll: deque[bytes] = deque(maxlen=PRE_ROLL_FRAMES)
         self._feeding = False
         self._in_turn = False
+        self._began_at = 0
         self._audio_ms = 0
         self._last_frame = now_ms()
         self._turn = 0
@@ -145,8 +149,9 @@ class Ears:
 
     def _take(self, event: TurnEvent) -> None:
         match event:
-            case SpeechStarted():
+            case SpeechStarted(voiced_from_ms=voiced):
                 self._in_turn = True
+                self._began_at = epoch_ms() - (self._audio_ms - voiced)
                 self._post(Draft("speech.started", self._call_id))
                 self._hears.caller_began()
             case BargeIn():
@@ -172,7 +177,7 @@ class Ears:
         clock = TurnClock(self._turn)
         clock.reach("voiced", now - (self._audio_ms - voiced_until_ms))
         clock.reach("ended", now)
-        self._pending[self._listener.finish()] = _Asked(clock, wants_answer)
+        self._pending[self._listener.finish()] = _Asked(clock, wants_answer, self._began_at)
 
     async def run(self) -> None:
         """Keep recognition alive for the life of the call, within a budget of restarts."""
@@ -211,7 +216,9 @@ class Ears:
     def _lost(self, why: str, hint: str, last: bool) -> None:
         if last:
             why += "; giving up: this call is deaf"
-        self._pending.clear()
+        if self._pending:
+            self._pending.clear()
+            self._hears.caller_said_nothing()
         self._post(
             Draft(
                 "speech.failed",
@@ -240,7 +247,9 @@ class Ears:
             if asked.wants_answer:
                 self._hears.caller_said_nothing()
             return
-        facts = {"text": text, "turn": clock.turn} | ({} if asked.wants_answer else {"backchannel": True})
+        facts: dict[str, object] = {"text": text, "turn": clock.turn, "startedAt": asked.began_at}
+        if not asked.wants_answer:
+            facts["backchannel"] = True
         self._post(Draft("speech.final", self._call_id, facts))
         if asked.wants_answer:
             self._hears.caller_said(text, clock)
