@@ -30,7 +30,7 @@ from typing import Any, Final
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench.common import ROOT, arguments, show  # noqa: E402
-from bench.terminal import Terminal  # noqa: E402
+from bench.terminal import Terminal, plain  # noqa: E402
 
 RIG: Final = Path(__file__).resolve().parent / "rig.py"
 STALL_SECONDS: Final = 10.0
@@ -73,7 +73,9 @@ class Rig:
             return None
         line = _line(self.reports)
         if not line:
-            raise RuntimeError("the rig ended before it had measured anything")
+            self.drain(0.5)
+            said = plain(self.terminal.tail) if self.terminal is not None else "see above"
+            raise RuntimeError(f"the rig ended before it had measured anything: {said}")
         report: dict[str, Any] = json.loads(line)
         return report
 
@@ -140,6 +142,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20, help="of each measurement (default 20)")
     parser.add_argument("--people", choices=["talker", "sink"], default="talker", help="sink: callers say nothing")
     parser.add_argument("--ramp", type=float, default=15, help="calls placed in a second, before it (default 15)")
+    parser.add_argument("--settle", type=float, default=5, help="seconds before each look at memory (default 5)")
     options = parser.parse_args()
     print(HEAD if not options.json else "", end="" if options.json else "\n", flush=True)
     every = [_one(options, calls, view) for view in options.view for calls in options.calls]
@@ -147,7 +150,8 @@ def main() -> None:
 
 
 def _one(options: argparse.Namespace, calls: int, view: str) -> dict[str, Any]:
-    figures = measure(calls, view, options.seconds, ["--people", options.people, "--ramp", str(options.ramp)])
+    more = ["--people", options.people, "--ramp", str(options.ramp), "--settle", str(options.settle)]
+    figures = measure(calls, view, options.seconds, more)
     if not options.json:
         print(line(figures), flush=True)
     return figures

@@ -19,8 +19,10 @@ import os
 import signal
 import sys
 import tempfile
+import threading
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Final
 
@@ -69,8 +71,10 @@ LINES: Final = (
 LINES_AHEAD: Final = 2
 """Lines of a call that are under way: one is heard, the next one waits, so the agent never pauses."""
 CONNECT_SECONDS: Final = 60.0
+WARM_UP_SECONDS: Final = 2.0
+LEAVE_SECONDS: Final = 30.0
 SETTLE_SECONDS: Final = 5.0
-"""From the last call's audio to the measurement: the engine settles its heap in this time."""
+"""Before each of the two looks at memory; the engine settles its heap in this time."""
 
 
 # -- what is stood in for ----------------------------------------------------------------------
@@ -182,16 +186,16 @@ class Load:
         self._tell = tell
         self._simulator = int(json.loads((engine.state_dir / STATE_FILE).read_text())["pid"])
 
-    async def run(self, seconds: float, ramp: float, idle_seconds: float) -> None:
+    async def run(self, seconds: float, ramp: float, settle: float) -> None:
         """Measure for `seconds` (0: until cancelled) with all calls up; `ramp` calls are placed in a second."""
         await self._engine.speech_settled()
         await self._warm_up()
-        await asyncio.sleep(idle_seconds)
+        await asyncio.sleep(settle)
         gc.collect()
         idle_mb = resident_mb(os.getpid())
         async with asyncio.TaskGroup() as group:
             agents = await self._connect(group, ramp)
-            await asyncio.sleep(SETTLE_SECONDS)
+            await asyncio.sleep(settle)
             self._tell("up", {})
             figures = await self._measure(seconds or float("inf"), idle_mb)
             for agent in agents:
@@ -202,19 +206,18 @@ class Load:
     async def _warm_up(self) -> None:
         """One call before the first look at memory: what is loaded once is no call's."""
         call_id = await self._dial(self._calls)
-        with contextlib.suppress(Refusal):
-            await self._speak_on(call_id, 1)
+        await self._answered(call_id)
+        await asyncio.sleep(WARM_UP_SECONDS)
         await self._end_all()
 
     async def _dial(self, index: int) -> str:
-        call_id = await self._engine.initiate(number(index), LINES[0], "conversation", by="agent")
-        return call_id
+        return await self._engine.initiate(number(index), LINES[0], "conversation", by="agent")
 
     async def _connect(self, group: asyncio.TaskGroup, ramp: float) -> list[asyncio.Task[None]]:
         agents = []
         for index in range(self._calls):
             call_id = await self._dial(index)
-            agents += [group.create_task(self._speak_on(call_id, None)) for _ in range(LINES_AHEAD)]
+            agents += [group.create_task(self._speak_on(call_id)) for _ in range(LINES_AHEAD)]
             await asyncio.sleep(1 / ramp)
         async with asyncio.timeout(CONNECT_SECONDS):
             # Watching the events instead would be a watcher that headless engines do not have.
@@ -222,15 +225,19 @@ class Load:
                 await asyncio.sleep(0.1)
         return agents
 
-    async def _speak_on(self, call_id: str, lines: int | None) -> None:
+    async def _speak_on(self, call_id: str) -> None:
         """Speak line after line, once the call is connected, for as long as it is up."""
+        await self._answered(call_id)
+        for line in itertools.cycle(LINES):
+            await self._engine.speak(call_id, line, by="agent")
+
+    async def _answered(self, call_id: str) -> None:
+        """Return once the call is answered. Raises RuntimeError when it ends instead."""
         async with asyncio.timeout(CONNECT_SECONDS):
-            while (call := self._engine.call(call_id)) is not None and call.answered_at is None:
-                if not call.live:
+            while (call := self._engine.call(call_id)) is None or call.answered_at is None:
+                if call is not None and not call.live:
                     raise RuntimeError(f"call {call_id} did not come about: {call.state}")
                 await asyncio.sleep(0.1)
-        for line in itertools.islice(itertools.cycle(LINES), lines):
-            await self._engine.speak(call_id, line, by="agent")
 
     async def _end_all(self) -> None:
         for call in self._engine.live_calls():
@@ -305,24 +312,28 @@ def run(options: argparse.Namespace, state_dir: Path, tell: Callable[[str, dict[
     try:
         load = Load(thread.engine, options.calls, tell)
         future = asyncio.run_coroutine_threadsafe(
-            load.run(options.seconds, options.ramp, 1.0 if options.view == "headless" else 4.0), thread.loop
+            load.run(options.seconds, options.ramp, options.settle), thread.loop
         )
         if options.view == "screen":
-            _console(thread, state_dir, future.add_done_callback)
-        future.result(None if options.view == "headless" else 30)
+            _console(thread, state_dir, future)
+        if options.seconds or future.done():
+            future.result(None if options.view == "headless" else LEAVE_SECONDS)
     finally:
-        thread.stop()
+        thread.stop(now=True)
 
 
-def _console(thread: EngineThread, state_dir: Path, when_done: Callable[[Callable[[object], None]], None]) -> None:
-    """The console on this terminal until the load is through."""
+def _console(thread: EngineThread, state_dir: Path, load: Future[None]) -> None:
+    """The console on this terminal until the load is through, or SIGTERM comes."""
     from console.app import run_app
     from console.options import ConsoleOptions
     from engine.client import InProcessClient
 
-    when_done(lambda _: os.kill(os.getpid(), signal.SIGTERM))
+    shown = threading.Event()
+    shown.set()
+    load.add_done_callback(lambda _: os.kill(os.getpid(), signal.SIGTERM) if shown.is_set() else None)
     client = InProcessClient(thread.engine, thread.loop, by="console")
     run_app(client, ConsoleOptions(log_path=state_dir / "console.log"))
+    shown.clear()
 
 
 def main() -> None:
@@ -332,9 +343,8 @@ def main() -> None:
     parser.add_argument("--view", choices=["headless", "screen"], default="headless")
     parser.add_argument("--people", choices=["talker", "sink"], default="talker")
     parser.add_argument("--ramp", type=float, default=15)
-    parser.add_argument(
-        "--report-fd", type=int, default=1, help="where phases and figures go, one JSON object a line"
-    )
+    parser.add_argument("--settle", type=float, default=SETTLE_SECONDS)
+    parser.add_argument("--report-fd", type=int, default=1, help="where figures go, one JSON object a line")
     options = parser.parse_args()
 
     def tell(phase: str, figures: dict[str, Any]) -> None:

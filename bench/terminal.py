@@ -24,6 +24,7 @@ _SIZE: Final = struct.pack("HHHH", ROWS, COLUMNS, 0, 0)
 _STYLE: Final = re.compile(r"\x1b\[[0-9;:]*m")
 _OTHER: Final = re.compile(r"\x1b(?:\[[0-9;:?<>=$]*[ -/]*[@-~]|[PX^_\]].*?(?:\x1b\\|\x07)|[ -/]*[0-~])", re.DOTALL)
 STOP_SECONDS: Final = 30.0
+TAIL: Final = 4000
 
 
 class NoTerminal(Exception):
@@ -46,12 +47,13 @@ class Terminal:
             stdout=slave,
             stderr=slave,
             cwd=ROOT,
-            env={**environment, "TERM": "xterm-256color"},
+            env={**environment, "TERM": "xterm-256color", "COLUMNS": str(COLUMNS), "LINES": str(ROWS)},
             pass_fds=pass_fds,
             start_new_session=True,
         )
         os.close(slave)
-        self.painted_bytes = 0
+        self.tail = ""
+        """The end of what was painted: where a program that fails says why."""
 
     def __enter__(self) -> Self:
         return self
@@ -80,8 +82,9 @@ class Terminal:
             data = os.read(self._master, 1 << 16)
         if not data and self._child.poll() is None:
             time.sleep(0.01)
-        self.painted_bytes += len(data)
-        return data.decode(errors="replace")
+        text = data.decode(errors="replace")
+        self.tail = (self.tail + text)[-TAIL:]
+        return text
 
     def press(self, keys: str) -> None:
         """Press keys, as a keyboard sends them."""
