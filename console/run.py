@@ -15,27 +15,26 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from collections.abc import Iterator
 from json import dumps
 from pathlib import Path
 from types import FrameType
-from typing import Any, Final
-
-import platformdirs
+from typing import TYPE_CHECKING, Any, Final
 
 from console.attaching import AttachingClient
-from console.options import ConsoleOptions, ExitChoice
-from engine.carriers.base import CarrierError
-from engine.carriers.mock import MockCarrier
-from engine.checks import missing_speech
-from engine.client import EngineClient, InProcessClient, Refusal, SocketClient
+from console.starting import EngineStarter, StartingClient
+from engine.api import EngineFailed
+from engine.client import EngineClient, Refusal, SocketClient
 from engine.config import Config, Loaded
 from engine.demo import CALLS, SEED, Demo, DemoPlan, demo_config
-from engine.engine import Engine
-from engine.host import EngineFailed, EngineThread, serve
 from engine.logs import LOG_NAME, logging_to
-from engine.store import LOCK_NAME, EngineRunning, prepare_folder, read_holder
+from engine.store import LOCK_NAME, prepare_folder, read_holder
+
+if TYPE_CHECKING:
+    # Textual and the engine are loaded where they are used, so that nobody pays for what does not run.
+    from console.options import ConsoleOptions, ExitChoice
+    from engine.engine import Engine
+    from engine.host import EngineThread
 
 log = logging.getLogger(__name__)
 
@@ -48,18 +47,19 @@ QUIET_SECONDS: Final = 10.0
 def run_console(loaded: Loaded, state_dir: Path) -> int:
     """The console; its engine runs in this process, or is the one that runs on this state folder already."""
     _need_terminal("voicecall serve")
-    try:
-        with _engine(loaded.config, state_dir) as thread:
-            return _supervise(thread, loaded.config, state_dir)
-    except EngineRunning:
+    prepare_folder(state_dir)
+    if read_holder(state_dir / LOCK_NAME) is not None:
         return run_attach(None, None, loaded, state_dir)
+    with logging_to(state_dir):
+        return _supervise(EngineStarter(loaded.config, state_dir), loaded.config, state_dir)
 
 
 def run_attach(target: str | None, token_file: Path | None, loaded: Loaded, state_dir: Path) -> int:
     """A console on an engine that runs elsewhere. Raises NoEngine and Refusal."""
-    _need_terminal("voicecall tail")
     from console.app import run_app
+    from console.options import ExitChoice
 
+    _need_terminal("voicecall tail")
     where = target or _control_address(state_dir)
     token = token_file.read_text().strip() if token_file is not None else None
     asyncio.run(_probe(where, token))
@@ -70,6 +70,8 @@ def run_attach(target: str | None, token_file: Path | None, loaded: Loaded, stat
 
 def run_serve(loaded: Loaded, state_dir: Path) -> int:
     """A headless engine, until SIGTERM or SIGINT. Raises EngineFailed and StoreError."""
+    from engine.checks import missing_speech
+    from engine.host import serve
 
     def ready(engine: Engine) -> None:
         health = engine.health()["exposure"]
@@ -93,24 +95,62 @@ def run_demo(
     headless: bool,
     json: bool,
 ) -> int:
-    """The demonstration, on the screen or without one. Raises EngineFailed and StoreError."""
+    """The demonstration, on the screen or without one. Raises EngineFailed, StoreError and Refusal."""
+    from engine.checks import missing_speech
+
     if not headless:
         _need_terminal("voicecall demo --headless --for 60")
     for check in missing_speech(loaded.config):
         raise Refusal("speech_unavailable", f"nobody could speak or be understood: {check.message}", check.fix)
     plan = DemoPlan(calls or CALLS, SEED if seed is None else seed)
     config = demo_config(loaded.config, plan, _free_port(loaded.config))
-    with _engine(config, state_dir) as thread:
-        demo, task = _start_demo(thread, plan)
+    prepare_folder(state_dir)
+    demo = _RunningDemo(plan)
+    starter = EngineStarter(config, state_dir, demo.begin)
+    with logging_to(state_dir):
         if headless:
-            return _headless_demo(thread, demo, task, seconds)
+            return _headless_demo(starter, demo, seconds)
+        return _supervise(starter, config, state_dir, seconds, demo)
 
-        def leave() -> None:
-            task.cancel()
+
+# -- pieces -----------------------------------------------------------------------------------
+
+
+class _RunningDemo:
+    """The demonstration that an engine runs, on that engine's loop."""
+
+    def __init__(self, plan: DemoPlan) -> None:
+        self._plan = plan
+        self.demo: Demo | None = None
+        self.task: asyncio.Task[None] | None = None
+
+    def begin(self, engine: Engine) -> None:
+        """Called on the engine's loop once it serves."""
+        from engine.carriers.mock import MockCarrier
+
+        if not isinstance(engine.carrier, MockCarrier):
+            raise EngineFailed("the demonstration runs on the simulated carrier only")
+        self.demo = Demo(engine, engine.carrier, self._plan)
+        self.task = asyncio.create_task(self.demo.run(), name="demonstration")
+
+    def end(self, thread: EngineThread) -> None:
+        """Nobody calls in any more. Again is harmless."""
+        from engine.carriers.base import CarrierError
+
+        if self.task is not None:
+            thread.loop.call_soon_threadsafe(self.task.cancel)
+        if self.demo is not None:
             with contextlib.suppress(CarrierError):
-                asyncio.run_coroutine_threadsafe(demo.quiet(), thread.loop).result(QUIET_SECONDS)
+                asyncio.run_coroutine_threadsafe(self.demo.quiet(), thread.loop).result(QUIET_SECONDS)
 
-        return _supervise(thread, config, state_dir, seconds, leave)
+    def summary(self, thread: EngineThread) -> dict[str, Any]:
+        """End all calls and sum up. Raises what ended the demonstration, if something did."""
+        if self.demo is None or self.task is None:
+            raise EngineFailed("the demonstration did not begin", "see voicecall.log")
+        if self.task.done() and not self.task.cancelled():
+            self.task.result()
+        thread.loop.call_soon_threadsafe(self.task.cancel)
+        return asyncio.run_coroutine_threadsafe(self.demo.finish(), thread.loop).result(SUMMARY_SECONDS)
 
 
 def _need_terminal(instead: str) -> None:
@@ -123,55 +163,53 @@ def _need_terminal(instead: str) -> None:
         )
 
 
-# -- pieces -----------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def _engine(config: Config, state_dir: Path) -> Iterator[EngineThread]:
-    """An engine in a thread of its own for as long as the context lasts."""
-    prepare_folder(state_dir)
-    with logging_to(state_dir):
-        thread = EngineThread(config, state_dir)
-        thread.start()
-        try:
-            yield thread
-        finally:
-            thread.stop()
-
-
 def _supervise(
-    thread: EngineThread,
+    starter: EngineStarter,
     config: Config,
     state_dir: Path,
     seconds: float | None = None,
-    leave: Callable[[], None] | None = None,
+    demo: _RunningDemo | None = None,
 ) -> int:
-    """Show the console until it is left; a console that fails is started again, and at last done without.
+    """Show the console until it is left; a console that fails is started again, and at last done without."""
+    from console.options import ExitChoice
 
-    `leave` ends a demonstration: before the engine stops, or when nobody can look at it any more.
-    """
+    try:
+        choice = _show(starter, config, state_dir, seconds)
+        thread = starter.thread
+        if thread is None:
+            return 0
+        unwatched = demo is not None and choice is ExitChoice.TERMINAL_LOST
+        if demo is not None and unwatched:
+            demo.end(thread)
+        if choice is not ExitChoice.STOP_ENGINE:
+            _go_on_headless(thread, choice, state_dir, until_idle=unwatched)
+        if demo is not None and thread.alive:
+            demo.end(thread)
+        return 1 if choice is ExitChoice.CRASHED else 0
+    finally:
+        starter.stop(now=True)
+
+
+def _show(starter: EngineStarter, config: Config, state_dir: Path, seconds: float | None) -> ExitChoice:
+    """Run consoles until one is left on purpose. Raises what kept the engine from starting."""
+    from console.options import ExitChoice
+
     notice = ""
+    choice = ExitChoice.CRASHED
     for _ in range(MAX_CRASHES):
-        client = InProcessClient(thread.engine, thread.loop, by="console")
         options = _options(config, state_dir, notice=notice)
-        choice = _run_for(client, options, seconds)
+        choice = _run_for(StartingClient(starter), options, seconds)
+        if starter.error is not None:
+            raise starter.error
         if choice is not ExitChoice.CRASHED:
             break
         notice = "The console failed and was started again; no call was touched. See voicecall.log."
-    unwatched = leave is not None and choice is ExitChoice.TERMINAL_LOST
-    if leave is not None and unwatched:
-        leave()
-    if choice is not ExitChoice.STOP_ENGINE:
-        _go_on_headless(thread, choice, state_dir, until_idle=unwatched)
-    if leave is not None and thread.alive:
-        leave()
-    thread.stop(now=True)
-    return 1 if choice is ExitChoice.CRASHED else 0
+    return choice
 
 
 def _run_for(client: EngineClient, options: ConsoleOptions, seconds: float | None) -> ExitChoice:
     """Run the console, for a limited time where one is given."""
-    from console.app import run_app  # Textual: only those who draw pay for it
+    from console.app import run_app
 
     if seconds is None:
         return run_app(client, options)
@@ -185,6 +223,8 @@ def _run_for(client: EngineClient, options: ConsoleOptions, seconds: float | Non
 
 def _go_on_headless(thread: EngineThread, choice: ExitChoice, state_dir: Path, *, until_idle: bool) -> None:
     """Without a screen until somebody says stop, or until the last call is over; without calls, not at all."""
+    from console.options import ExitChoice
+
     live = len(thread.engine.live_calls())
     if not live:
         return
@@ -220,27 +260,19 @@ def _signals() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-def _start_demo(thread: EngineThread, plan: DemoPlan) -> tuple[Demo, Future[None]]:
-    carrier = thread.engine.carrier
-    if not isinstance(carrier, MockCarrier):
-        raise EngineFailed("the demonstration runs on the simulated carrier only")
-    demo = Demo(thread.engine, carrier, plan)
-    return demo, asyncio.run_coroutine_threadsafe(demo.run(), thread.loop)
-
-
-def _headless_demo(thread: EngineThread, demo: Demo, task: Future[None], seconds: float | None) -> int:
+def _headless_demo(starter: EngineStarter, demo: _RunningDemo, seconds: float | None) -> int:
     """Run, stop, and print the summary as JSON."""
-    with _signals() as stopped:
-        deadline = None if seconds is None else time.monotonic() + seconds
-        while not stopped.is_set() and thread.alive and not task.done():
-            if deadline is not None and time.monotonic() >= deadline:
-                break
-            stopped.wait(0.2)
-    if task.done() and not task.cancelled():
-        task.result()
-    task.cancel()
-    summary: dict[str, Any] = asyncio.run_coroutine_threadsafe(demo.finish(), thread.loop).result(SUMMARY_SECONDS)
-    print(dumps(summary, indent=2))
+    thread = starter.start()
+    try:
+        with _signals() as stopped:
+            deadline = None if seconds is None else time.monotonic() + seconds
+            while not stopped.is_set() and thread.alive and (demo.task is None or not demo.task.done()):
+                if deadline is not None and time.monotonic() >= deadline:
+                    break
+                stopped.wait(0.2)
+        print(dumps(demo.summary(thread), indent=2))
+    finally:
+        starter.stop(now=True)
     return 0
 
 
@@ -253,6 +285,10 @@ def _tell_stopping(signals: int, live: int) -> None:
 
 
 def _options(config: Config, state_dir: Path, *, attached: bool = False, notice: str = "") -> ConsoleOptions:
+    import platformdirs
+
+    from console.options import ConsoleOptions
+
     return ConsoleOptions(
         attached=attached,
         theme=config.console.theme,

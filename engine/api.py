@@ -52,6 +52,13 @@ class Refusal(Exception):
         return {"success": False, "code": self.code, "error": self.error, "hint": self.hint}
 
 
+class EngineFailed(Refusal):
+    """The engine could not start, or ended by itself."""
+
+    def __init__(self, error: str, hint: str = "") -> None:
+        super().__init__("engine_failed", error, hint)
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """Stored events in order, and the cursor to go on from."""

@@ -12,14 +12,16 @@ import itertools
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from engine.api import Refusal
 from engine.calls import Call, Event, fold, summarise
-from engine.carriers.mock import MockCarrier
 from engine.config import Config
-from engine.engine import Engine
 from engine.speech.wer import word_error_rate
+
+if TYPE_CHECKING:
+    from engine.carriers.mock import MockCarrier
+    from engine.engine import Engine
 
 log = logging.getLogger(__name__)
 

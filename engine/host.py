@@ -20,7 +20,7 @@ from typing import Final
 import uvloop
 
 from engine import __version__
-from engine.api import Refusal
+from engine.api import EngineFailed, Refusal
 from engine.carriers.base import CarrierError
 from engine.carriers.factory import make_carrier
 from engine.config import Config, missing
@@ -37,13 +37,6 @@ STOP_SECONDS: Final = 30.0
 MAX_FILES: Final = 65_536
 SWITCH_INTERVAL: Final = 0.0005
 """Seconds a thread may keep the interpreter while another wants it: a screen must not make audio late."""
-
-
-class EngineFailed(Refusal):
-    """The engine could not start, or ended by itself."""
-
-    def __init__(self, error: str, hint: str = "") -> None:
-        super().__init__("engine_failed", error, hint)
 
 
 @asynccontextmanager
@@ -136,10 +129,18 @@ async def _announce(up: asyncio.Event, engine: Engine, ready: Callable[[Engine],
 class EngineThread:
     """An engine with a loop and a thread of its own."""
 
-    def __init__(self, config: Config, state_dir: Path, desk: SpeechDesk | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        state_dir: Path,
+        desk: SpeechDesk | None = None,
+        on_ready: Callable[[Engine], None] | None = None,
+    ) -> None:
+        """`on_ready` is called on the engine's loop once it serves."""
         self._config = config
         self._state_dir = state_dir
         self._desk = desk
+        self._on_ready = on_ready
         self._ready = threading.Event()
         self._error: BaseException | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -216,6 +217,8 @@ class EngineThread:
 
     def _announce(self, engine: Engine) -> None:
         self._engine = engine
+        if self._on_ready is not None:
+            self._on_ready(engine)
         self._ready.set()
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from console.run import run_attach, run_console, run_demo, run_serve
 from console.verbs.door import DEMO_FOLDER
 from console.verbs.runner import FAILED, INVALID, Session, fail
+from engine.api import EngineFailed
 from engine.config import STATE_ENV, parse_config
-from engine.host import EngineFailed
 from engine.store import EngineRunning
 
 

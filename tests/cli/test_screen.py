@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from console.verbs import screen
+from engine.api import EngineFailed
 from engine.config import Loaded
-from engine.host import EngineFailed
 from engine.store import EngineRunning
 from tests.cli.conftest import Run
 
