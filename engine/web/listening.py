@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import resource
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -22,6 +23,8 @@ HEADER_SECONDS: Final = 10.0
 """How long a connection may take for its first request line and headers."""
 MAX_CONNECTIONS: Final = 1024
 """Open connections; media sockets have their own, lower bound. One more is closed at once."""
+SHARE_OF_FILES: Final = 0.5
+"""How many of the process's file descriptors strangers may take: the control door and the store need some."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -33,6 +36,7 @@ class Listening:
         self._runner = runner
         self._silent: dict[RequestHandler, asyncio.TimerHandle] = {}
         self._server: asyncio.Server | None = None
+        self._files = int(resource.getrlimit(resource.RLIMIT_NOFILE)[0] * SHARE_OF_FILES)
 
     def began(self, request: web.Request) -> None:
         """A whole request head has come over this connection."""
@@ -55,7 +59,7 @@ class Listening:
     def _accept(self) -> asyncio.Protocol:
         server = self._runner.server
         assert server is not None, "the runner is set up before it listens"
-        if len(server.connections) >= MAX_CONNECTIONS:
+        if len(server.connections) >= min(MAX_CONNECTIONS, self._files):
             return _NoRoom()
         connection = server()
         loop = asyncio.get_running_loop()
