@@ -36,6 +36,7 @@ RIG: Final = Path(__file__).resolve().parent / "rig.py"
 STALL_SECONDS: Final = 10.0
 LIMIT_SECONDS: Final = 120.0
 """What one measurement may take beyond its own seconds."""
+FEW: Final = 10
 
 
 @dataclass(slots=True)
@@ -123,12 +124,12 @@ def measure(calls: int, view: str, seconds: float, more: Sequence[str] = ()) -> 
 
 
 def line(figures: dict[str, Any]) -> str:
-    """One measurement as a line."""
-    late = figures["lateMs"]
+    """One measurement as a line. What few calls take is less than a process's memory moves by itself."""
+    late, kb = figures["lateMs"], f"{figures['kbPerCall']} kB" if figures["calls"] >= FEW else "-"
     return (
         f"{figures['calls']:5d} {figures['view']:9s}{late['p50']:6d} {late['p99']:4d} {late['max']:5d} ms"
         f"{figures['late20']:8d} of {figures['frames']:<7d}{figures['silencePercent']:6.2f} %"
-        f"{figures['engineCpuPercent']:7.0f} %{figures['kbPerCall']:7d} kB"
+        f"{figures['engineCpuPercent']:7.0f} %{kb:>10s}"
     )
 
 
