@@ -1,6 +1,6 @@
 """Makes the README's picture: the console on a running demonstration, as SVG.
 
-    python -m bench.picture console/picture.svg --seconds 40 --size 120x36 --theme harbour
+python -m bench.picture console/picture.svg --seconds 40 --size 120x36 --theme harbour
 """
 
 from __future__ import annotations
