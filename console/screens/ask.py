@@ -1,4 +1,4 @@
-"""A question with a few answers: one letter each, the safe one has the focus, Esc gives none."""
+"""A question with a few answers: one letter each, the safe one has the focus and `n`, Esc gives none."""
 
 from __future__ import annotations
 
@@ -69,6 +69,9 @@ class Ask(ModalScreen[str]):
                 event.stop()
                 self.dismiss(choice.value)
                 return
+        if event.character in ("n", "N"):
+            event.stop()
+            self.dismiss(self._safe.value)
 
     @on(Button.Pressed)
     def _pressed(self, event: Button.Pressed) -> None:

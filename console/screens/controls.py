@@ -103,7 +103,7 @@ class Controls:
 
         number, _, message = argument.partition(" ")
         if number and judge_number(number).state == "good":
-            request = self.screen.acts.dial(tidy_number(number), message.strip(), None, "")
+            request = self.screen.acts.dial(tidy_number(number), message.strip(), "conversation", "")
             self.perform("dial", request, lambda outcome: self._dialled(outcome.answer, number))
             return
 

@@ -112,6 +112,8 @@ class CallTable(LinePane, can_focus=True):
         self.filter = Filter()
         self.alerts: dict[str, str] = {}
         self._order: list[str] = []
+        self._wanted: str | None = None
+        """A call to select when its row appears: a dial is answered before its first event is here."""
         self._cache: dict[str, tuple[object, Row]] = {}
         self._alert_second = -1
 
@@ -126,6 +128,8 @@ class CallTable(LinePane, can_focus=True):
         rows = [self._row(board, call_id, now, width) for call_id in self._order]
         self._cache = {key: self._cache[key] for key in self._order if key in self._cache}
         self.replace_rows(0, rows or _empty_rows(width, bool(self.filter.text)))
+        if self._wanted in self._order:
+            self.select(self._wanted)
 
     def _row(self, board: Board, call_id: str, now: int, width: int) -> Row:
         if call_id == _SEPARATOR:
@@ -150,7 +154,8 @@ class CallTable(LinePane, can_focus=True):
             self.post_message(self.Selected(first))
 
     def select(self, call_id: str | None, opened: bool = False) -> None:
-        """Choose a call and bring it into view."""
+        """Choose a call and bring it into view; one that is not here yet, once it is."""
+        self._wanted = None if call_id in self._order else call_id
         if call_id == _SEPARATOR or call_id not in self._order:
             return
         before, self.selected = self.selected, call_id

@@ -16,7 +16,7 @@ from engine.api import Refusal
 from engine.calls import Event
 from tests.console.harness import Bench, bench
 from tests.console.scenes import live_details, morning
-from tests.console.scripted import HEALTH, Script, ScriptedClient
+from tests.console.scripted import HEALTH, START, Script, ScriptedClient
 
 
 async def test_the_backlog_is_shown_and_events_move_it() -> None:
@@ -448,3 +448,35 @@ async def test_a_new_log_behind_the_same_door_replaces_what_was_shown() -> None:
 
 def _event_of(client: ScriptedClient) -> Event:
     return Event(0, client.stored[-1].at, "new", "audio.level", {"caller": -10, "agent": -90})
+
+
+def _begun(seq: int, call_id: str) -> Event:
+    facts = {"provider": "mock", "direction": "outbound", "mode": "conversation", "to": "+15550100152"}
+    return Event(seq, START, call_id, "call.initiated", facts)
+
+
+async def test_a_dialled_call_is_selected_once_its_first_event_is_here() -> None:
+    script = morning()
+    async with bench(script.events) as made:
+        before = made.table.selected
+        made.table.select("dialled")
+        assert made.table.selected == before
+        await made.send(_begun(90_000, "dialled"))
+        assert made.table.selected == "dialled"
+
+
+async def test_a_choice_of_the_operator_outdoes_a_call_that_was_wanted_before() -> None:
+    script = morning()
+    async with bench(script.events) as made:
+        made.table.select("dialled")
+        await made.press("j")
+        chosen = made.table.selected
+        await made.send(_begun(90_000, "dialled"))
+        assert made.table.selected == chosen
+
+
+async def test_n_keeps_what_a_question_would_end() -> None:
+    script = morning()
+    async with bench(script.events) as made:
+        await made.press("e", "n")
+        assert not made.client.requests
