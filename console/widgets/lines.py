@@ -12,6 +12,7 @@ from rich.segment import Segment
 from rich.style import Style
 from textual import events
 from textual.geometry import Region, Size
+from textual.reactive import Reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.widget import Widget
@@ -101,6 +102,9 @@ class LinePane(Inked, ScrollView):
     }
     """
 
+    virtual_size = Reactive(Size(0, 0))
+    """Textual's own asks for a layout of the whole screen (20 ms) for each row that comes; here nothing needs one."""
+
     def __init__(self, pane_id: str) -> None:
         super().__init__(id=pane_id)
         self._rows: list[Row] = []
@@ -118,6 +122,7 @@ class LinePane(Inked, ScrollView):
                 self.paint_row(start + offset)
         if len(before) != len(rows):
             self.virtual_size = Size(0, len(self._rows))
+            self._scroll_update(self.virtual_size)
 
     def paint_row(self, index: int) -> None:
         """Paint one row again, if it is in view."""
