@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+from textual.screen import Screen
+
 from console.widgets.lines import Inked
 from tests.console.harness import Bench, bench
 from tests.console.scripted import Script
@@ -63,3 +66,18 @@ async def test_a_long_transcript_is_not_wrapped_again_for_a_new_line() -> None:
         await made.send(script.add("speech.final", "c", text="One more.", turn=2000))
         assert made.transcript._rows[200] is kept
         assert drawn(made) - before <= made.app.size.height
+
+
+async def test_a_new_line_lays_nothing_out_again_and_is_in_view(monkeypatch: pytest.MonkeyPatch) -> None:
+    script = Script()
+    script.talking("c")
+    for turn in range(100):
+        script.add("speech.final", "c", text=f"This is sentence number {turn}.", turn=turn)
+    async with bench(script.events) as made:
+        layouts: list[object] = []
+        lay_out = Screen._refresh_layout
+        monkeypatch.setattr(Screen, "_refresh_layout", lambda *a, **k: layouts.append(lay_out(*a, **k)))
+        await made.send(script.add("speech.final", "c", text="One more.", turn=100))
+        transcript = made.transcript
+        assert not layouts
+        assert transcript.max_scroll_y == transcript.row_count - transcript.size.height == transcript.scroll_offset.y
