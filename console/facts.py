@@ -19,6 +19,15 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True)
+class Unsaid:
+    """A line of the operator that was not spoken."""
+
+    at: int
+    text: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Partial:
     """What the caller is just saying."""
 

@@ -22,6 +22,13 @@ class Look(NamedTuple):
     ink: str
     short: str = ""
     """The word in four cells, for narrow tables."""
+    said: str = ""
+    """How it is said where there is room, if that is not the word."""
+
+    @property
+    def full(self) -> str:
+        """The words for a place with room."""
+        return self.said or self.word
 
 
 STATE_LOOKS: Final[Mapping[State, Look]] = {
@@ -29,7 +36,7 @@ STATE_LOOKS: Final[Mapping[State, Look]] = {
     State.RINGING: Look("◐", "ringing", "ringing", "ring"),
     State.ANSWERED: Look("◉", "answered", "live", "up"),
     State.ACTIVE: Look("●", "live", "live", "live"),
-    State.SPEAKING: Look("●", "speaking", "live", "talk"),
+    State.SPEAKING: Look("►", "speaking", "live", "talk"),
     State.LISTENING: Look("●", "listening", "live", "hear"),
     State.COMPLETED: Look("✓", "completed", "ended", "done"),
     State.HANGUP_USER: Look("✓", "hung up", "ended", "hung"),
@@ -37,9 +44,9 @@ STATE_LOOKS: Final[Mapping[State, Look]] = {
     State.TIMEOUT: Look("✗", "timeout", "failed", "time"),
     State.ERROR: Look("✗", "error", "failed", "err"),
     State.FAILED: Look("✗", "failed", "failed", "fail"),
-    State.NO_ANSWER: Look("✗", "no answer", "failed", "none"),
+    State.NO_ANSWER: Look("✗", "no answer", "failed", "none", "nobody answered"),
     State.BUSY: Look("✗", "busy", "failed", "busy"),
-    State.VOICEMAIL: Look("◍", "voicemail", "ended", "mail"),
+    State.VOICEMAIL: Look("◍", "machine", "ended", "mach", "answering machine"),
 }
 SPEAKER_LOOKS: Final[Mapping[Speaker, Look]] = {
     "agent": Look("▸", "agent", "agent"),
@@ -51,6 +58,19 @@ FLOOR_LOOKS: Final[Mapping[Floor, Look]] = {
     "operator": Look("◆", "operator", "operator"),
     "held": Look("‖", "held", "warn"),
 }
+_ENDINGS: Final[Mapping[State, str]] = {
+    State.HANGUP_USER: "the caller hung up",
+    State.HANGUP_BOT: "ended",
+    State.COMPLETED: "completed",
+    State.TIMEOUT: "ended at the time limit",
+    State.ERROR: "ended after an error",
+    State.FAILED: "the call failed",
+    State.NO_ANSWER: "nobody answered",
+    State.BUSY: "the line was busy",
+    State.VOICEMAIL: "an answering machine took the call",
+}
+_ACTORS: Final = {"cli": "the command line"}
+_NAMED: Final = frozenset({"agent", "caller", "carrier", "console", "engine", "operator", "plugin"})
 DIRECTION_SYMBOLS: Final = {"inbound": "◂", "outbound": "▸"}
 
 
@@ -58,6 +78,23 @@ def number_text(number: str, masked: bool) -> str:
     """A number as the table shows it."""
     shown = clean(number, 32) or "unknown"
     return mask(shown) if masked and number else shown
+
+
+def by_text(by: str) -> str:
+    """` by the console`: who did something, to be put behind what was done; nothing if nobody is named."""
+    name = clean(by, 40)
+    if not name:
+        return ""
+    return f" by {_ACTORS.get(name) or (f'the {name}' if name in _NAMED else name)}"
+
+
+def ended_text(reason: State, by: str, detail: str) -> str:
+    """Why a call is over, in words. A detail that is a carrier's code and no sentence is left out."""
+    words = _ENDINGS.get(reason, reason.value)
+    if reason in (State.HANGUP_BOT, State.COMPLETED):
+        words += by_text(by)
+    said = clean(detail, 300)
+    return f"{words}: {said}" if " " in said else words
 
 
 def attention(call: Call, now: int, trouble: str = "", talking: bool = False) -> str:

@@ -15,6 +15,7 @@ from console.health import EngineHealth
 from console.keys import Command, Registry
 from console.widgets.exposure import ExposureFacts
 from console.widgets.header import HeaderFacts, Health
+from console.words import STATE_LOOKS
 from engine.client import Call
 
 PAINT_SECONDS: Final = 0.1
@@ -74,6 +75,7 @@ def exposure_facts(board: Board, health: EngineHealth | None) -> ExposureFacts:
         exposure=_exposure(board.exposure, health),
         webhooks=_counted(board.webhooks, health),
         streams=board.streams,
+        streams_lost_now=len(board.lost),
         port=health.port if health else None,
         verifying=health.verifying if health else True,
     )
@@ -110,7 +112,7 @@ def missing_for(command: Command, call: Call | None) -> str:
     if command.needs and call is None:
         return "select a call first"
     if command.needs == "live" and call is not None and not call.live:
-        return f"this call is over ({call.state.value}): select a live one"
+        return f"this call is over ({STATE_LOOKS[call.state].full}): select a live one"
     return ""
 
 

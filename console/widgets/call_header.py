@@ -26,7 +26,7 @@ def call_header_row(
     left: list[Part] = [
         (0, ((f" {number_text(call.peer, masked)}", "title"),)),
         (3, ((call.direction, "dim"),)),
-        (0, ((f"{look.symbol} {look.word}", look.ink),)),
+        (0, ((f"{look.symbol} {look.full}", look.ink),)),
         (1, ((clock_text(((call.ended_at or now) - began) / 1000), "text"),)),
         (4, ((call.mode, "dim"),)),
         (3, ((f"keys {clean(call.dtmf[-12:])}", "dim"),) if call.dtmf else ()),

@@ -18,6 +18,8 @@ class ExposureFacts:
     exposure: Exposure = Exposure()
     webhooks: Webhooks = Webhooks()
     streams: Streams = Streams()
+    streams_lost_now: int = 0
+    """Live calls that have no audio just now."""
     port: int | None = None
     verifying: bool = True
 
@@ -28,7 +30,7 @@ def exposure_rows(facts: ExposureFacts, width: int, height: int) -> list[Row]:
     left: list[Part] = [
         (2, ((" EXPOSURE ", "title"), *_route(facts))),
         (1, ((" ", "text"), *_webhooks(hooks))),
-        (1, _streams(facts.streams)),
+        (1, _streams(facts.streams, facts.streams_lost_now)),
         (1, _signatures(facts)),
     ]
     last, bad = _last(hooks), _refused(hooks) or _trouble(facts)
@@ -54,13 +56,18 @@ def _webhooks(hooks: Webhooks) -> Row:
     return (("webhook ", "dim"), mark, (" ".join(words), "text"))
 
 
-def _streams(streams: Streams) -> Row:
+def _streams(streams: Streams, lost_now: int) -> Row:
     if not streams.last:
         return (("stream ", "dim"), ("○", "off"))
-    if streams.last == "lost":
+    if streams.last == "lost" and lost_now:
         return (("stream ", "dim"), ("✗ lost", "bad"))
     lost = f" {streams.lost} lost" if streams.lost else ""
-    return (("stream ", "dim"), ("● ", "good"), (f"{streams.started}/{streams.opened}", "text"), (lost, "warn"))
+    return (
+        ("stream ", "dim"),
+        ("● ", "good"),
+        (f"{streams.started}/{streams.opened}", "text"),
+        (lost, "warn" if lost_now else "dim"),
+    )
 
 
 def _signatures(facts: ExposureFacts) -> Row:
@@ -92,7 +99,7 @@ def _refused(hooks: Webhooks) -> Row:
 def _trouble(facts: ExposureFacts) -> Row:
     if facts.exposure.error:
         return ((" ✗ probe: ", "bad"), (facts.exposure.error, "text"))
-    if facts.streams.last == "lost" and facts.streams.last_why:
+    if facts.streams_lost_now and facts.streams.last == "lost" and facts.streams.last_why:
         return ((" ✗ stream lost: ", "bad"), (facts.streams.last_why, "text"))
     return ()
 

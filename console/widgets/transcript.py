@@ -18,14 +18,14 @@ from textual.selection import Selection
 from textual.strip import Strip
 
 from console.board import Board
-from console.facts import Note, Partial
+from console.facts import Note, Partial, Unsaid
 from console.paint import Row, plain, recolour, slice_row
 from console.text import clean, wrap
 from console.widgets.lines import LinePane
 from console.words import SPEAKER_LOOKS
-from engine.client import Call, Line, Queued
+from engine.client import Call, Line, Queued, State
 
-Item: TypeAlias = Line | Note | Partial | Queued
+Item: TypeAlias = Line | Note | Partial | Queued | Unsaid
 NAME_WIDTH: Final = 11
 """Cells of symbol, speaker and a space."""
 TIME_WIDTH: Final = 9
@@ -37,7 +37,7 @@ _CUT: Final = " ─\u00a0cut\u00a0─ "
 
 def items_of(board: Board, call: Call) -> list[Item]:
     """Everything that the transcript of `call` shows, in order."""
-    sources: tuple[tuple[Line | Note, ...], ...] = (call.transcript, board.notes.get(call.call_id, ()))
+    sources: tuple[tuple[Line | Note | Unsaid, ...], ...] = (call.transcript, board.notes.get(call.call_id, ()))
     partial = board.partials.get(call.call_id)
     said = heapq.merge(*sources, key=lambda item: item.at)
     return [*said, *([partial] if partial else []), *call.queued.values()]
@@ -54,6 +54,10 @@ def item_rows(item: Item, width: int) -> list[Row]:
             return _laid_out(
                 item.at, (f"{look.symbol} {look.word}", look.ink), ((item.text + "▌", "partial"),), width
             )
+        case Unsaid():
+            look = SPEAKER_LOOKS["operator"]
+            unsaid = ((clean(item.text), "unheard"), (f" (not said: {clean(item.why)})", "bad"))
+            return _laid_out(item.at, (f"{look.symbol} {look.word}", look.ink), unsaid, width)
         case Queued():
             look = SPEAKER_LOOKS[item.speaker]
             text = (("… ", "dim"), (clean(item.text), "unheard"), (" (waiting)", "dim"))
@@ -82,6 +86,17 @@ def _laid_out(at: int, name: tuple[str, str], text: Row, width: int) -> list[Row
         ((*head, *slice_row(text, start, end)) if index == 0 else (indent, *slice_row(text, start, end)))
         for index, (start, end) in enumerate(lines)
     ]
+
+
+def empty_text(call: Call | None) -> str:
+    """What stands where nothing was said."""
+    if call is None:
+        return " No call is selected."
+    if call.live and call.answered_at is None:
+        return (
+            " Ringing; nothing was said yet." if call.state is State.RINGING else " Starting; nothing was said yet."
+        )
+    return " Nothing was said yet." if call.live else " Nothing was said."
 
 
 class Transcript(LinePane, can_focus=True):
@@ -113,6 +128,7 @@ class Transcript(LinePane, can_focus=True):
         self._items: list[Item] = []
         self._starts: list[int] = []
         self._width = 0
+        self._empty = empty_text(None)
         self._following = True
         self._placing = False
 
@@ -132,7 +148,14 @@ class Transcript(LinePane, can_focus=True):
             self.call_id, self._width = call_id, width
             self._items, self._starts = [], []
             self.replace_rows(0, ())
+        self._say_empty(empty_text(call))
         self._update(items)
+
+    def _say_empty(self, text: str) -> None:
+        if text != self._empty:
+            self._empty = text
+            if not self.row_count:
+                self.refresh()
 
     def _update(self, items: list[Item]) -> None:
         kept = 0
@@ -211,7 +234,7 @@ class Transcript(LinePane, can_focus=True):
         index = y + self.scroll_offset.y
         row = self._rows[index] if index < len(self._rows) else ()
         if not self._rows and y == 1:
-            row = ((" Nothing was said yet." if self.call_id else " No call is selected.", "dim"),)
+            row = ((self._empty, "dim"),)
         selection = self.text_selection
         if selection is not None and (span := selection.get_span(index)) is not None:
             row = recolour(row, span[0], span[1], "badge")

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from console.board import MAX_ENDED, Board
+from console.facts import Unsaid
+from console.paint import plain
+from console.widgets.transcript import item_rows, items_of
 from engine.calls import Event
 from tests.console.scenes import live_details, morning
 from tests.console.scripted import START, Script
@@ -43,7 +48,39 @@ def test_an_ended_call_leaves_no_partial_level_or_trouble_behind() -> None:
     script.ended("anna")
     board.take([script.events[-1], *live_details(script)])
     assert "anna" not in board.partials | board.levels | board.trouble
-    assert [note.text for note in board.notes["anna"]][-1] == "call ended: hangup-user by caller"
+    assert [note.text for note in board.notes["anna"]][-1] == "the caller hung up"
+
+
+@pytest.mark.parametrize(("kind", "key"), [("say.skipped", "why"), ("say.failed", "error")])
+def test_a_line_of_the_operator_that_was_not_said_stays_in_the_transcript(kind: str, key: str) -> None:
+    script = morning()
+    script.add("say.queued", "anna", sayId="s9", speaker="operator", kind="speak", text="One moment please.")
+    script.add(kind, "anna", 100, sayId="s9", **{key: "the voice failed"})
+    board = board_of(script.events)
+    assert board.notes["anna"][-1] == Unsaid(script.at, "One moment please.", "the voice failed")
+    rows = [plain(row) for item in items_of(board, board.calls["anna"]) for row in item_rows(item, 100)]
+    assert rows[-1].endswith("◆ operator One moment please. (not said: the voice failed)")
+    assert not any("not spoken" in row for row in rows)
+
+
+def test_lines_of_the_operator_that_wait_when_a_call_ends_are_kept_and_those_of_the_agent_are_not() -> None:
+    script = morning()
+    script.add("say.queued", "anna", sayId="s8", speaker="agent", kind="reply", text="The agent's.")
+    script.add("say.queued", "anna", sayId="s9", speaker="operator", kind="speak", text="Mine.")
+    script.ended("anna")
+    script.add("say.skipped", "anna", sayId="s9", why="the call ended")
+    kept = [note for note in board_of(script.events).notes["anna"] if isinstance(note, Unsaid)]
+    assert [(note.text, note.why) for note in kept] == [("Mine.", "the call ended")]
+
+
+def test_a_stream_is_lost_until_it_is_back_or_the_call_is_over() -> None:
+    script = morning()
+    for call_id in ("anna", "carl"):
+        script.add("stream.lost", call_id, streamId="x", why="reset by peer")
+    board = board_of(script.events)
+    assert set(board.lost) == {"anna", "carl"}
+    board.take([script.add("stream.resumed", "anna", streamId="x"), script.add("call.ended", "carl", reason="error")])
+    assert board.lost == {}
 
 
 def test_levels_are_bounded_whatever_they_claim() -> None:

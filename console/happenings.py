@@ -1,0 +1,238 @@
+"""What each event means for the board beyond the fold: notes in transcripts, troubles, webhooks and streams."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from console.facts import Act, Exposure, Levels, Partial, Unsaid
+from console.text import clean
+from console.words import by_text, ended_text
+from engine.client import Event
+
+if TYPE_CHECKING:
+    from console.board import Board
+
+
+def _text(data: Mapping[str, Any], key: str) -> str:
+    value = data.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def _number(data: Mapping[str, Any], key: str, default: float) -> float:
+    value = data.get(key)
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
+        return default
+    return float(value)
+
+
+def _by(event: Event) -> str:
+    return by_text(_text(event.data, "by"))
+
+
+def keep_unsaid(board: Board, event: Event) -> None:
+    """Keep a line of the operator that will not be spoken: call before the fold, which forgets lines that waited."""
+    call = board.calls.get(event.call_id or "")
+    if call is None or not call.live:
+        return
+    if event.type == "call.ended":
+        waiting, why = list(call.queued.values()), "the call ended"
+    elif event.type in ("say.skipped", "say.failed"):
+        line = call.queued.get(_text(event.data, "sayId"))
+        waiting = [line] if line is not None else []
+        why = clean(_text(event.data, "why") or _text(event.data, "error"), 200) or "unknown why"
+    else:
+        return
+    for line in waiting:
+        if line.speaker == "operator":
+            board.add_note(call.call_id, Unsaid(event.at, line.text, why))
+
+
+def _on_level(board: Board, event: Event) -> None:
+    call = board.calls.get(event.call_id or "")
+    if call is None or not call.live:
+        return
+    before = board.levels.get(call.call_id, Levels())
+    board.levels[call.call_id] = before.push(_number(event.data, "caller", -90), _number(event.data, "agent", -90))
+
+
+def _on_partial(board: Board, event: Event) -> None:
+    call = board.calls.get(event.call_id or "")
+    if call is None or not call.live:
+        return
+    text = clean(_text(event.data, "text"))
+    if text:
+        started = board.partials.get(call.call_id)
+        board.partials[call.call_id] = Partial(started.at if started else event.at, text)
+    else:
+        board.partials.pop(call.call_id, None)
+
+
+def _on_final(board: Board, event: Event) -> None:
+    board.partials.pop(event.call_id or "", None)
+
+
+def _on_ended(board: Board, event: Event) -> None:
+    key = event.call_id or ""
+    board.partials.pop(key, None)
+    board.levels.pop(key, None)
+    board.trouble.pop(key, None)
+    board.lost.pop(key, None)
+    call = board.calls.get(key)
+    if call is None or call.ended_at != event.at:
+        return  # it was over before
+    text = ended_text(call.state, call.ended_by, _text(event.data, "detail"))
+    if not any(note.at == event.at and note.text == text for note in board.notes.get(key, ())):
+        board.note(event, text)
+
+
+def _on_error(board: Board, event: Event) -> None:
+    hint = _text(event.data, "hint")
+    said = _text(event.data, "message") or _text(event.data, "code")
+    board.note(event, f"error: {said}{'. ' + hint if hint else ''}", bad=True)
+
+
+def _on_answered(board: Board, event: Event) -> None:
+    call = board.calls.get(event.call_id or "")
+    if call is not None and call.answered_at == event.at:
+        board.note(event, "answered")
+
+
+def _on_floor(board: Board, event: Event) -> None:
+    board.note(event, f"floor: {clean(_text(event.data, 'holder'), 20)}{_by(event)}")
+
+
+def _on_keys_in(board: Board, event: Event) -> None:
+    board.note(event, f"caller pressed {_text(event.data, 'digits')}")
+
+
+def _on_keys_out(board: Board, event: Event) -> None:
+    board.note(event, f"keys sent: {_text(event.data, 'digits')}{_by(event)}")
+
+
+def _on_webhook(board: Board, event: Event) -> None:
+    data, counts = event.data, board.webhooks
+    verdict = _text(data, "verdict")
+    board.webhooks = replace(
+        counts,
+        ok=counts.ok + (verdict == "ok"),
+        replays=counts.replays + (verdict == "replay"),
+        refused=counts.refused + (verdict not in ("ok", "replay")),
+        last_at=event.at,
+        last_type=clean(_text(data, "type"), 40),
+        last_verdict=clean(verdict, 20),
+        last_why=clean(_text(data, "why"), 200),
+        last_ms=_number(data, "ms", -1) if "ms" in data else None,
+        last_effect=clean(_text(data, "effect"), 40),
+    )
+
+
+def _on_stream_opened(board: Board, event: Event) -> None:
+    board.streams = replace(board.streams, opened=board.streams.opened + 1, last="opened", last_why="")
+
+
+def _on_stream_started(board: Board, event: Event) -> None:
+    board.streams = replace(board.streams, started=board.streams.started + 1, last="started", last_why="")
+    board.trouble.pop(event.call_id or "", None)
+    board.lost.pop(event.call_id or "", None)
+
+
+def _on_stream_lost(board: Board, event: Event) -> None:
+    call = board.calls.get(event.call_id or "")
+    if call is None or not call.live:
+        return
+    why = clean(_text(event.data, "why"), 200)
+    board.streams = replace(board.streams, lost=board.streams.lost + 1, last="lost", last_why=why)
+    board.lost[call.call_id] = why
+    board.trouble[call.call_id] = f"the audio stream was lost{': ' + why if why else ''}"
+    board.note(event, f"stream lost{': ' + why if why else ''}", bad=True)
+
+
+def _on_stream_resumed(board: Board, event: Event) -> None:
+    board.streams = replace(board.streams, last="resumed", last_why="")
+    board.trouble.pop(event.call_id or "", None)
+    board.lost.pop(event.call_id or "", None)
+    board.note(event, "stream resumed")
+
+
+def _on_speech_failed(board: Board, event: Event) -> None:
+    hint = _text(event.data, "hint")
+    board.note(event, f"recognition failed: {_text(event.data, 'error')}{'. ' + hint if hint else ''}", bad=True)
+
+
+def _on_reply_failed(board: Board, event: Event) -> None:
+    call = board.calls.get(event.call_id or "")
+    if call is not None and call.live:
+        board.trouble[call.call_id] = "the last reply failed"
+    board.note(event, f"reply failed: {_text(event.data, 'error')}", bad=True)
+
+
+def _on_say_failed(board: Board, event: Event) -> None:
+    notes = board.notes.get(event.call_id or "", ())
+    if notes and isinstance(notes[-1], Unsaid) and notes[-1].at == event.at:
+        return  # the operator's own line says it already
+    board.note(event, f"line not spoken: {_text(event.data, 'error')}", bad=True)
+
+
+def _on_say_heard(board: Board, event: Event) -> None:
+    if board.trouble.get(event.call_id or "") == "the last reply failed":
+        board.trouble.pop(event.call_id or "", None)
+
+
+def _on_exposure(board: Board, event: Event) -> None:
+    data, before = event.data, board.exposure
+    ok = data.get("ok")
+    board.exposure = Exposure(
+        provider=clean(_text(data, "provider"), 30) or before.provider,
+        public_url=clean(_text(data, "publicUrl"), 200) or before.public_url,
+        ok=ok if isinstance(ok, bool) else before.ok,
+        ms=_number(data, "ms", -1) if "ms" in data else before.ms,
+        error=clean(_text(data, "error"), 200) if ok is not True else "",
+    )
+
+
+def _on_engine_started(board: Board, event: Event) -> None:
+    board.provider = clean(_text(event.data, "provider"), 20)
+    board.engine_version = clean(_text(event.data, "version"), 20)
+    board.engine_stopped = ""
+
+
+def _on_engine_stopped(board: Board, event: Event) -> None:
+    board.engine_stopped = clean(_text(event.data, "why"), 80) or "stopped"
+
+
+def _on_operator(board: Board, event: Event) -> None:
+    by = clean(_text(event.data, "by"), 40)
+    if by == "console":
+        return  # what this console did is in its own log already, with the outcome
+    call = board.calls.get(event.call_id or "")
+    what = clean(_text(event.data, "action"), 60) + (f" {call.peer}" if call else "")
+    board.acts.append(Act(event.at, by or "unknown", what))
+
+
+HANDLERS: Final[Mapping[str, Callable[[Board, Event], None]]] = {
+    "audio.level": _on_level,
+    "call.answered": _on_answered,
+    "call.ended": _on_ended,
+    "call.error": _on_error,
+    "dtmf.received": _on_keys_in,
+    "dtmf.sent": _on_keys_out,
+    "engine.started": _on_engine_started,
+    "engine.stopped": _on_engine_stopped,
+    "exposure.changed": _on_exposure,
+    "exposure.probed": _on_exposure,
+    "floor.changed": _on_floor,
+    "operator.acted": _on_operator,
+    "reply.failed": _on_reply_failed,
+    "say.failed": _on_say_failed,
+    "say.heard": _on_say_heard,
+    "speech.failed": _on_speech_failed,
+    "speech.final": _on_final,
+    "speech.partial": _on_partial,
+    "stream.lost": _on_stream_lost,
+    "stream.opened": _on_stream_opened,
+    "stream.resumed": _on_stream_resumed,
+    "stream.started": _on_stream_started,
+    "webhook.received": _on_webhook,
+}
