@@ -64,11 +64,11 @@ COMMANDS: Final[tuple[Command, ...]] = (
     ),
     Command("end", ("e",), "end", "Hang up the selected call (asks first)", "calls", "", "live", 4, ("hangup",)),
     Command(
-        "keypad", ("d",), "keypad", "Send keys into the selected call", "calls", "[DIGITS]", "live", 7, ("dtmf",)
+        "keypad", ("d",), "keypad", "Send keys into the selected call", "calls", "[DIGITS]", "live", 9, ("dtmf",)
     ),
     Command("hold", ("h",), "hold", "Hold the agent, or hand the floor back to it", "floor", "", "live", 5),
-    Command("take", ("t",), "take", "Take the floor yourself, or hand it back", "floor", "", "live", 6),
-    Command("filter", ("slash",), "filter", "Show calls by number, state or words said", "view", "[WORDS]", "", 8),
+    Command("take", ("t",), "take", "Take the floor yourself, or hand it back", "floor", "", "live", 8),
+    Command("filter", ("slash",), "filter", "Show calls by number, state or words said", "view", "[WORDS]", "", 6),
     Command("open", ("enter",), "open", "Go to the transcript of the selected call", "view", "", "call"),
     Command("copy", ("y",), "copy", "Copy the number or the line", "view", "[number|line|transcript]", "call"),
     Command("copy-transcript", ("Y",), "copy all", "Copy the whole transcript", "view", "", "call"),
@@ -77,7 +77,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
     Command("zoom", ("z",), "zoom", "Give the focused pane the whole screen, or back", "view"),
     Command("theme", ("T",), "theme", "Another theme", "view", "[NAME]"),
     Command("log", ("L",), "log", "What was asked of the engine, and what came of it", "console"),
-    Command("command", ("colon",), "command", "Type a command", "console", hint=9, typed=False),
+    Command("command", ("colon",), "command", "Type a command", "console", hint=7, typed=False),
     Command("palette", ("ctrl+p",), "palette", "Find a command", "console", typed=False),
     Command("help", ("question_mark", "f1"), "help", "Every key and command", "console", hint=10),
     Command("quit", ("q",), "quit", "Leave the console", "console", hint=11, aliases=("q", "exit")),
@@ -162,6 +162,11 @@ class Registry:
     def get(self, name: str) -> Command:
         """A command by its name or alias; `calls.dial` is `dial`. Raises KeyError."""
         return self._names[name.rpartition(".")[2]]
+
+    def key(self, name: str) -> str:
+        """What a text tells the operator to press for a command; one without a key is typed."""
+        command = self.get(name)
+        return key_label(command.keys[0]) if command.keys else f":{command.name}"
 
     def hints(self) -> list[Command]:
         """The footer's commands in their order."""

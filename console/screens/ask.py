@@ -1,4 +1,4 @@
-"""A question with a few answers: one letter each, the safe one has the focus and `n`, Esc gives none."""
+"""A question with a few answers: one letter each, the safe one has the focus, Esc and `n` give none."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Ask(ModalScreen[str]):
                 return
         if event.character in ("n", "N"):
             event.stop()
-            self.dismiss(self._safe.value)
+            self.action_leave()
 
     @on(Button.Pressed)
     def _pressed(self, event: Button.Pressed) -> None:

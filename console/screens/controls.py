@@ -13,7 +13,7 @@ from console.text import clean, count_text
 from console.widgets.call_table import CallTable
 from console.widgets.prompt import Mode, Prompt
 from console.widgets.transcript import Transcript
-from console.words import number_text
+from console.words import STATE_LOOKS, number_text
 from engine.client import Call, Floor
 
 if TYPE_CHECKING:
@@ -154,13 +154,13 @@ class Controls:
         call = self.screen.call
         if call is None:
             return
-        choices = (Choice("k", "Keep", "keep", safe=True), Choice("y", "End the call", "end", danger=True))
+        choices = (Choice("n", "Keep", "keep", safe=True), Choice("y", "End the call", "end", danger=True))
 
         def chosen(answer: str | None) -> None:
             if answer == "end":
                 self.perform("end", self.screen.acts.end(call.call_id), lambda _: "hung up")
 
-        words = [f"{self._shown_number(call)}, {call.direction}, {call.state.value}"]
+        words = [f"{self._shown_number(call)}, {call.direction}, {STATE_LOOKS[call.state].full}"]
         self.screen.app.push_screen(Ask("End this call?", words, choices), chosen)
 
     def keypad(self, argument: str) -> None:

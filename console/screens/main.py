@@ -73,7 +73,7 @@ class MainScreen(Screen[None]):
         yield Header(id="header")
         yield Banner(id="banner")
         with Container(id="body"):
-            yield CallTable()
+            yield CallTable(self.registry.key("dial"))
             with Vertical(id="talk"):
                 yield CallHeader(id="call-header")
                 yield Transcript()
@@ -84,7 +84,7 @@ class MainScreen(Screen[None]):
         yield ExposurePanel(id="exposure")
         yield Prompt(self._complete, self._prompt_hint)
         yield Hints(self.registry)
-        yield TooSmall(id="too-small")
+        yield TooSmall(self.registry.key("quit"))
 
     def on_mount(self) -> None:
         self.query_one(CallTable).border_title = Content("calls")
@@ -217,13 +217,9 @@ class MainScreen(Screen[None]):
             self.query_one(CallTable).focus()
 
     def _show_idle(self) -> None:
-        wanted = self.query_one(CallTable).filter.text
-        text = (
-            f"filter: {wanted}   (Esc clears it)"
-            if wanted
-            else "s speaks in the selected call, : runs a command, ? helps"
-        )
-        self.query_one(Prompt).idle(text)
+        wanted, key = self.query_one(CallTable).filter.text, self.registry.key
+        keys = f"{key('speak')} speaks in the selected call, {key('command')} runs a command, {key('help')} helps"
+        self.query_one(Prompt).idle(f"filter: {wanted}   (Esc clears it)" if wanted else keys)
 
     def set_filter(self, text: str) -> None:
         """Show only calls that match."""

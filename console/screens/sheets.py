@@ -77,7 +77,7 @@ def _help_parts(registry: Registry, usage: bool) -> Iterable[str | tuple[str, st
             yield f"{command.help}"
             yield (f"   {command.usage}\n" if command.typed and usage else "\n", "$text-muted")
     yield ("\n Symbols\n", "bold")
-    yield "   ◌ ◐ starting, ringing   ◉ ● answered, live   ✓ ended   ✗ failed   ! look here\n"
+    yield "   ◌ ◐ starting, ringing   ◉ ● answered, live   ► speaking   ✓ ended   ✗ failed   ! look here\n"
     yield "   ◂ inbound, the caller   ▸ outbound, the agent   ◆ the operator   ‖ on hold\n"
 
 

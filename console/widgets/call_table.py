@@ -37,7 +37,7 @@ class Filter:
         if not wanted:
             return True
         look = STATE_LOOKS[call.state]
-        facts = f"{call.peer} {call.state.value} {look.word} {call.direction} {call.provider}".casefold()
+        facts = f"{call.peer} {call.state.value} {look.word} {look.full} {call.direction} {call.provider}".casefold()
 
         def said(word: str) -> bool:
             return any(word in line.text.casefold() for line in call.transcript)
@@ -105,8 +105,9 @@ class CallTable(LinePane, can_focus=True):
             self.call_id = call_id
             self.opened = opened
 
-    def __init__(self) -> None:
+    def __init__(self, dial_key: str) -> None:
         super().__init__("calls")
+        self._dial_key = dial_key
         self.selected: str | None = None
         self.masked = False
         self.filter = Filter()
@@ -127,9 +128,10 @@ class CallTable(LinePane, can_focus=True):
         width = self.scrollable_content_region.width
         rows = [self._row(board, call_id, now, width) for call_id in self._order]
         self._cache = {key: self._cache[key] for key in self._order if key in self._cache}
-        self.replace_rows(0, rows or _empty_rows(width, bool(self.filter.text)))
-        if self._wanted in self._order:
-            self.select(self._wanted)
+        self.replace_rows(0, rows or _empty_rows(width, bool(self.filter.text), self._dial_key))
+        if self._wanted in board.calls:
+            wanted, self._wanted = self._wanted, None  # one that the filter hides does not jump in later
+            self.select(wanted if wanted in self._order else self.selected)
 
     def _row(self, board: Board, call_id: str, now: int, width: int) -> Row:
         if call_id == _SEPARATOR:
@@ -256,8 +258,8 @@ def _ordered(calls: Mapping[str, Call], wanted: Filter) -> list[str]:
     return [*(call.call_id for call in live), *separator, *(call.call_id for call in ended)]
 
 
-def _empty_rows(width: int, filtered: bool) -> list[Row]:
+def _empty_rows(width: int, filtered: bool, dial_key: str) -> list[Row]:
     if filtered:
         return [((" no call matches", "dim"),), ((" Esc clears the filter", "dim"),)]
-    words = ("", " No calls yet.", "", " n dials a number;", " callers appear here.")
+    words = ("", " No calls yet.", "", f" {dial_key} dials a number;", " callers appear here.")
     return [((fit(word, width), "dim"),) for word in words]

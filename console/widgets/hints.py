@@ -37,7 +37,7 @@ def _row(commands: Sequence[Command], available: frozenset[str]) -> tuple[Row, l
         length = row_width(spans[-3:-1])
         places.append((at, at + length, command.name))
         at += length + 2
-    return tuple(spans), places
+    return tuple(spans[:-1] if places else spans), places
 
 
 class Hints(Panel):

@@ -41,13 +41,17 @@ class TooSmall(Panel):
 
     live = 0
 
+    def __init__(self, quit_key: str) -> None:
+        super().__init__(id="too-small")
+        self._quit_key = quit_key
+
     def draw(self, width: int, height: int) -> Sequence[Row]:
         size = self.app.size
         words = [
             f"This terminal is {size.width} by {size.height}.",
             f"voicecall needs {MIN_WIDTH} by {MIN_HEIGHT}.",
             f"{count_text(self.live, 'call')} live, untouched.",
-            "q leaves.",
+            f"{self._quit_key} leaves; no call ends by it.",
         ]
         rows: list[Row] = [()] * max(0, (height - len(words)) // 2)
         return [*rows, *(crop_row(((f" {word}", "text"),), width) for word in words)]

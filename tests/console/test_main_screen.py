@@ -309,6 +309,32 @@ async def test_other_keys_from_the_configuration_work_and_show_in_the_footer() -
         assert made.screen.masked
 
 
+async def test_texts_name_the_keys_that_the_operator_chose() -> None:
+    keys = {"dial": "N", "speak": "S", "command": "semicolon", "quit": "Q"}
+    async with bench(keys=keys) as made:
+        assert "N dials a number;" in made.text()
+        assert "S speaks in the selected call" in made.text()
+        await made.pilot.resize_terminal(50, 12)
+        assert await made.shows("Q leaves")
+
+
+async def test_an_empty_transcript_says_where_the_call_stands() -> None:
+    async with bench() as made:
+        assert "No call is selected." in made.text()
+        await made.send(_begun(1, "dora"))
+        assert await made.shows("Starting; nothing was said yet.")
+        await made.send(Event(2, START, "dora", "call.ringing", {}))
+        assert await made.shows("Ringing; nothing was said yet.")
+
+
+async def test_n_leaves_the_question_about_leaving_and_nothing_else() -> None:
+    async with bench(morning().events) as made:
+        await made.press("q")
+        assert await made.shows("4 calls are live.")
+        assert await leaving(made, "n") is None
+        assert made.app.screen is made.screen
+
+
 async def test_a_bad_theme_file_is_one_notice(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("name: [", encoding="utf-8")
     (tmp_path / "b.yaml").write_text("colors: 3", encoding="utf-8")

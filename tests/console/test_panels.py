@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from console.board import Board
 from console.facts import Exposure, Levels, Streams, Webhooks
+from console.keys import Registry
 from console.paint import pack, plain, row_width
 from console.widgets.call_header import call_header_row
 from console.widgets.call_table import Filter, call_row
 from console.widgets.exposure import ExposureFacts, exposure_rows
 from console.widgets.header import HeaderFacts, Health, header_row
+from console.widgets.hints import hint_rows
 from console.widgets.ladder import ladder_rows
 from console.widgets.turns import turn_rows
 from console.words import STATE_LOOKS, attention
@@ -148,9 +152,35 @@ def test_unchecked_signatures_are_shouted_in_the_panel() -> None:
 
 def test_a_lost_stream_is_seen_in_the_panel() -> None:
     streams = Streams(3, 3, 1, "lost", "reset by peer")
-    rows = texts(exposure_rows(ExposureFacts(streams=streams), 100, 2))
+    rows = texts(exposure_rows(ExposureFacts(streams=streams, streams_lost_now=1), 100, 2))
     assert "stream ✗ lost" in rows[0]
     assert rows[1] == " ✗ stream lost: reset by peer"
+
+
+@pytest.mark.parametrize(("lost_now", "ink"), [(0, "dim"), (1, "warn")])
+def test_streams_lost_by_calls_that_are_over_are_no_warning(lost_now: int, ink: str) -> None:
+    streams = Streams(3, 3, 1, "opened")
+    row = exposure_rows(ExposureFacts(streams=streams, streams_lost_now=lost_now), 100, 2)[0]
+    assert (" 1 lost", ink) in row
+
+
+def test_a_lost_stream_of_a_call_that_is_over_is_no_trouble() -> None:
+    rows = texts(exposure_rows(ExposureFacts(streams=Streams(3, 3, 1, "lost", "reset by peer")), 100, 2))
+    assert "stream ● 3/3 1 lost" in rows[0]
+    assert "reset by peer" not in rows[1]
+
+
+def test_who_speaks_is_seen_in_a_narrow_row_without_colour(board: Board) -> None:
+    calls = [replace(board.calls["anna"], state=state) for state in (State.SPEAKING, State.LISTENING)]
+    rows = [plain(call_row(call, START, 33, levels=Levels(), alert="", masked=False)) for call in calls]
+    assert rows[0][0] != rows[1][0]
+    assert [row[1:] for row in rows[:1]] == [row[1:] for row in rows[1:]]
+
+
+def test_the_footer_at_eighty_columns_keeps_the_filter_and_the_command_line() -> None:
+    row, places = hint_rows(Registry().hints(), frozenset(), 80)
+    assert {"filter", "command", "help", "quit"} <= {name for _, _, name in places}
+    assert row_width(row) <= 80
 
 
 def test_the_call_header_shows_floor_and_what_is_pending(board: Board) -> None:
