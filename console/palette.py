@@ -25,6 +25,8 @@ class Commands(Provider):
                 keys = ", ".join(key_label(key) for key in command.keys)
                 yield f"{command.name}{f' ({keys})' if keys else ''}", command.help, command.name
         for name in sorted(self.app.available_themes):
+            if "ansi" in name:
+                continue  # these have none of the colours that the screen is drawn with
             yield f"theme: {name}", "Use this theme", f"theme {name}"
 
     async def discover(self) -> Hits:

@@ -17,11 +17,13 @@ from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Static
 
 from console.acts import Outcome
+from console.text import clean
 from engine.client import Mode
 
 E164: Final = re.compile(r"^\+[1-9]\d{6,14}$")
 DIGITS: Final = re.compile(r"^[0-9*#A-DwW]*$")
-_SPACING: Final = re.compile(r"[\s().-]")
+_SPACING: Final = re.compile(r"[\s()./-]")
+_LIKE_A_NUMBER: Final = re.compile(r"\+?[ (]*[0-9](?:[ ()./-]*[0-9]){5,}")
 MODES: Final[tuple[Mode, ...]] = ("conversation", "notify")
 
 
@@ -47,6 +49,13 @@ def tidy_number(text: str) -> str:
     """A number as it is dialled: without spaces, dots, dashes and brackets; 00 becomes +."""
     bare = _SPACING.sub("", text)
     return f"+{bare[2:]}" if bare.startswith("00") else bare
+
+
+def pasted_number(text: str) -> str:
+    """The first thing in `text` that looks like a telephone number; else its first line, made printable."""
+    lines = [clean(line, 200) for line in text[:4000].splitlines()]
+    found = (match.group() for line in lines if (match := _LIKE_A_NUMBER.search(line)))
+    return next(found, "") or next(iter(lines), "")
 
 
 def judge_number(text: str) -> Verdict:
@@ -81,6 +90,15 @@ def region_of(number: str) -> str:
     return f" {region}" if region else ""
 
 
+class NumberInput(Input):
+    """Takes the number out of what is pasted."""
+
+    def _on_paste(self, event: events.Paste) -> None:
+        event.stop()
+        event.prevent_default()
+        self.replace(pasted_number(event.text), *self.selection)
+
+
 class DialDialog(ModalScreen[str]):
     """Asks for a call and places it with `dial`; returns the call's id, or "" when it was left."""
 
@@ -104,7 +122,9 @@ class DialDialog(ModalScreen[str]):
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
             yield Static(Content("Place a call"), classes="dialog-title", markup=False)
-            yield from self._row("Number", Input(self._to, id="dial-to", placeholder="+15550100142", compact=True))
+            yield from self._row(
+                "Number", NumberInput(self._to, id="dial-to", placeholder="+15550100142", compact=True)
+            )
             yield from self._row(
                 "Message", Input(self._message, id="dial-message", placeholder="what is said first", compact=True)
             )
@@ -192,7 +212,8 @@ class DialDialog(ModalScreen[str]):
             return
         self._busy = True
         self._show_state("asking the carrier …", "open")
-        self.run_worker(self._place(self._request()), group="dial", exit_on_error=False)
+        # the application's worker: it goes on when the dialog is left
+        self.app.run_worker(self._place(self._request()), group="dial", exit_on_error=False)
 
     def _request(self) -> DialRequest:
         return DialRequest(
@@ -205,7 +226,7 @@ class DialDialog(ModalScreen[str]):
     async def _place(self, request: DialRequest) -> None:
         outcome = await self._dial(request)
         self._busy = False
-        if not self.is_mounted:
+        if self not in self.app.screen_stack:
             return
         if outcome.ok:
             self.dismiss(outcome.answer)
