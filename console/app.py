@@ -108,6 +108,11 @@ class ConsoleApp(App[ExitChoice]):
         else:
             self.pop_screen()
 
+    def action_command_palette(self) -> None:
+        """Open the palette, where there is room for it."""
+        if not (isinstance(self.screen, MainScreen) and self.screen.too_small):
+            super().action_command_palette()
+
     def action_help_quit(self) -> None:
         """ctrl+c: the second time within two seconds leaves."""
         now = time.monotonic()

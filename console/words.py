@@ -48,6 +48,8 @@ STATE_LOOKS: Final[Mapping[State, Look]] = {
     State.BUSY: Look("✗", "busy", "failed", "busy"),
     State.VOICEMAIL: Look("◍", "machine", "ended", "mach", "answering machine"),
 }
+UNKNOWN_LOOK: Final = Look("?", "unknown", "dim", "lost")
+"""A call that was live when the engine was last heard of."""
 SPEAKER_LOOKS: Final[Mapping[Speaker, Look]] = {
     "agent": Look("▸", "agent", "agent"),
     "caller": Look("◂", "caller", "caller"),

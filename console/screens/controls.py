@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from console.acts import Outcome
 from console.keys import Command
-from console.options import ExitChoice
 from console.screens.view import missing_for
 from console.text import clean, count_text
 from console.widgets.call_table import CallTable
@@ -22,6 +21,9 @@ if TYPE_CHECKING:
 REFUSAL_SECONDS: Final = 15.0
 """A refusal is long enough to be read twice."""
 NOTICE_SECONDS: Final = 4.0
+SPOKEN: Final[Mapping[str, Mode]] = {"speak": "speak", "continue": "continue"}
+"""Commands after which a text is typed: it goes into the prompt even if it can not be sent, so that none of its
+letters becomes a command."""
 
 
 class Controls:
@@ -55,8 +57,12 @@ class Controls:
 
     def run(self, command: Command, argument: str) -> None:
         """Run a command, or say why not."""
+        if self.screen.too_small and command.name != "quit":
+            return  # nothing may open, or happen unseen, where the notice stands
         missing = missing_for(command, self.screen.call)
-        if missing:
+        if missing and not argument and (mode := SPOKEN.get(command.name)) is not None:
+            self.screen.query_one(Prompt).open(mode, refusal=missing)
+        elif missing:
             self.warn(f"{command.name}: {missing}")
         else:
             self.handlers[command.name](argument)
@@ -99,27 +105,9 @@ class Controls:
     # -- calls --------------------------------------------------------------------------------
 
     def dial(self, argument: str) -> None:
-        from console.screens.dial import DialDialog, DialRequest, judge_number, tidy_number
+        from console.screens.dialling import dial
 
-        number, _, message = argument.partition(" ")
-        if number and judge_number(number).state == "good":
-            request = self.screen.acts.dial(tidy_number(number), message.strip(), "conversation", "")
-            self.perform("dial", request, lambda outcome: self._dialled(outcome.answer, number))
-            return
-
-        async def place(request: DialRequest) -> Outcome:
-            return await self.screen.acts.dial(request.to, request.message, request.mode, request.dtmf)
-
-        def chosen(call_id: str | None) -> None:
-            if call_id:
-                self._dialled(call_id, "")
-
-        self.screen.app.push_screen(DialDialog(place, number, message.strip()), chosen)
-
-    def _dialled(self, call_id: str, number: str) -> str:
-        self.screen.paint()
-        self.screen.query_one(CallTable).select(call_id)
-        return f"dialling {number}"
+        dial(self, argument)
 
     def speak(self, argument: str) -> None:
         self._say("speak", argument)
@@ -188,7 +176,9 @@ class Controls:
         self._toggle_floor("held", "the agent is held: the caller waits")
 
     def take(self, argument: str) -> None:
-        self._toggle_floor("operator", "you have the floor: the agent is silent, s speaks")
+        self._toggle_floor(
+            "operator", f"you have the floor: the agent is silent, {self.screen.registry.key('speak')} speaks"
+        )
 
     def _toggle_floor(self, holder: Floor, words: str) -> None:
         call = self.screen.call
@@ -293,27 +283,9 @@ class Controls:
             screen.query_one(CallTable).focus()
 
     def quit(self, argument: str) -> None:
-        from console.screens.ask import Ask, Choice
+        from console.screens.leaving import leave
 
-        live = len(self.screen.board.live)
-        attached = self.screen.options.attached
-        if live == 0 or attached:
-            self.screen.app.exit(ExitChoice.DETACH if attached else ExitChoice.STOP_ENGINE)
-            return
-        choices = (
-            Choice("l", "Leave them running", "detach", safe=True),
-            Choice("e", "End them and stop", "stop", danger=True),
-            Choice("c", "Cancel", "cancel"),
-        )
-        words = ["Left running, the engine goes on without a screen;", "`voicecall attach` comes back to it."]
-
-        def chosen(answer: str | None) -> None:
-            if answer == "detach":
-                self.screen.app.exit(ExitChoice.DETACH)
-            elif answer == "stop":
-                self.screen.app.exit(ExitChoice.STOP_ENGINE)
-
-        self.screen.app.push_screen(Ask(f"{count_text(live, 'call is', 'calls are')} live.", words, choices), chosen)
+        leave(self.screen)
 
 
 def _answered(outcome: Outcome) -> str:

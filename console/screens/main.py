@@ -22,6 +22,7 @@ from console.screens.controls import Controls
 from console.screens.view import (
     PAINT_SECONDS,
     LagMeter,
+    adrift,
     alarms,
     available,
     choices,
@@ -101,10 +102,20 @@ class MainScreen(Screen[None]):
         return self.frozen or self.board
 
     @property
+    def adrift(self) -> bool:
+        """What becomes of live calls is not known just now."""
+        return adrift(self.feed.link, self.board)
+
+    @property
     def call(self) -> Call | None:
         """The selected call as it is now, not as a frozen picture shows it."""
         selected = self.query_one(CallTable).selected
         return self.board.calls.get(selected) if selected else None
+
+    @property
+    def too_small(self) -> bool:
+        """The terminal has no room for anything but a notice that says so."""
+        return self.has_class("-too-small")
 
     def _tick(self) -> None:
         self.lag.tick(time.monotonic())
@@ -120,7 +131,7 @@ class MainScreen(Screen[None]):
         table = self.query_one(CallTable)
         table.masked = self.masked
         if self.frozen is None:
-            table.show_board(self.board, now)
+            table.show_board(self.board, now, adrift=self.adrift)
             self._paint_call(now)
         self._paint_surroundings(now, len(table.alerts))
 
@@ -130,7 +141,8 @@ class MainScreen(Screen[None]):
         pending = self.acts.pending_on(call.call_id) if call else None
         waiting = f"… {pending.what} {time.monotonic() - pending.since:.0f} s" if pending else ""
         alert = table.alerts.get(call.call_id, "") if call else ""
-        self.query_one(CallHeader).show(call, now, masked=self.masked, pending=waiting, alert=alert)
+        header = self.query_one(CallHeader)
+        header.show(call, now, masked=self.masked, pending=waiting, alert=alert, adrift=self.adrift)
         self.query_one(Transcript).show_call(self.shown, call)
         self.query_one(Ladder).show(call, now, alert)
         self.query_one(Turns).show(call)
@@ -159,7 +171,7 @@ class MainScreen(Screen[None]):
     @on(CallTable.Selected)
     def _selected(self, event: CallTable.Selected) -> None:
         if self.frozen is None:
-            self.query_one(CallTable).show_board(self.board, self.options.clock())
+            self.query_one(CallTable).show_board(self.board, self.options.clock(), adrift=self.adrift)
         self._paint_call(self.options.clock())
         if event.opened:
             self.query_one(Transcript).focus()
@@ -202,6 +214,10 @@ class MainScreen(Screen[None]):
     @on(Prompt.Submitted)
     def _entered(self, event: Prompt.Submitted) -> None:
         self.controls.entered(event.mode, event.text, event.call_id)
+
+    @on(Prompt.Refused)
+    def _refused(self, event: Prompt.Refused) -> None:
+        self.controls.warn(f"{event.mode}: {event.why}")
 
     @on(Prompt.Edited)
     def _edited(self, event: Prompt.Edited) -> None:

@@ -39,11 +39,17 @@ class LagMeter:
         return max(self._late, default=0.0) * 1000
 
 
+def adrift(link: Link, board: Board) -> bool:
+    """Nobody tells us any more what becomes of live calls: the engine was stopped, or is out of reach."""
+    return link.state == "lost" or bool(board.engine_stopped)
+
+
 def header_facts(
     board: Board, link: Link, health: EngineHealth | None, *, lag_ms: float, dropped: int, alerts: int, now: int
 ) -> HeaderFacts:
     """The top line, without the badges."""
-    live = board.live
+    unknown = len(board.live) if adrift(link, board) else 0
+    live = [] if unknown else board.live
     ringing = sum(1 for call in live if call.answered_at is None)
     midnight = _midnight(now)
     return HeaderFacts(
@@ -51,6 +57,7 @@ def header_facts(
         connected=link.state == "up" and not board.engine_stopped,
         live=len(live) - ringing,
         ringing=ringing,
+        unknown=unknown,
         today=sum(1 for call in board.calls.values() if call.started_at >= midnight),
         alerts=alerts,
         exposure=_exposure(board.exposure, health),
@@ -91,10 +98,11 @@ def _counted(seen: Webhooks, health: EngineHealth | None) -> Webhooks:
 def alarms(link: Link, board: Board, health: EngineHealth | None) -> list[str]:
     """What must not be overlooked, the worst first."""
     found: list[str] = []
-    if link.state == "lost":
-        found.append(f"connection to the engine lost: {link.why}. Calls go on there; connecting again …")
-    elif board.engine_stopped:
-        found.append(f"the engine stopped: {board.engine_stopped}")
+    if board.engine_stopped:
+        again = "; connecting again when it is back …" if link.state == "lost" else ""
+        found.append(f"the engine was stopped{again}")
+    elif link.state == "lost":
+        found.append(f"connection to the engine lost: {link.why}. Calls may go on there; connecting again …")
     if health is not None and not health.verifying:
         found.append("SIGNATURES ARE NOT CHECKED: anybody who reaches the port can forge calls")
     if health is not None and health.stopping:

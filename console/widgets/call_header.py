@@ -8,7 +8,7 @@ from typing import Final
 from console.paint import Part, Row, pack
 from console.text import clean, clock_text
 from console.widgets.lines import Panel
-from console.words import FLOOR_LOOKS, STATE_LOOKS, number_text
+from console.words import FLOOR_LOOKS, STATE_LOOKS, UNKNOWN_LOOK, number_text
 from engine.client import Call
 
 TITLED: Final = 60
@@ -16,12 +16,21 @@ TITLED: Final = 60
 
 
 def call_header_row(
-    call: Call | None, now: int, width: int, *, masked: bool, pending: str = "", alert: str = ""
+    call: Call | None,
+    now: int,
+    width: int,
+    *,
+    masked: bool,
+    pending: str = "",
+    alert: str = "",
+    adrift: bool = False,
 ) -> Row:
     """The selected call in one line. Times are epoch ms; `pending` is what was asked and is not done yet."""
     if call is None:
         return ((" no call selected", "dim"),)
-    look, floor = STATE_LOOKS[call.state], FLOOR_LOOKS[call.floor]
+    unknown = adrift and call.live
+    look, floor = UNKNOWN_LOOK if unknown else STATE_LOOKS[call.state], FLOOR_LOOKS[call.floor]
+    now = call.last_at if unknown else now
     began = call.answered_at or call.started_at
     left: list[Part] = [
         (0, ((f" {number_text(call.peer, masked)}", "title"),)),
@@ -36,7 +45,7 @@ def call_header_row(
         (0, (("!", "bad"),) if alert else ()),
         (1, (("floor " if width >= TITLED else "", "dim"), (f"{floor.symbol} {floor.word} ", floor.ink))),
     ]
-    return pack(left, right if call.live else (), width)
+    return pack(left, right if call.live and not unknown else (), width)
 
 
 class CallHeader(Panel):
@@ -49,13 +58,25 @@ class CallHeader(Panel):
     masked = False
     pending = ""
     alert = ""
+    adrift = False
 
-    def show(self, call: Call | None, now: int, *, masked: bool, pending: str, alert: str) -> None:
+    def show(
+        self, call: Call | None, now: int, *, masked: bool, pending: str, alert: str, adrift: bool = False
+    ) -> None:
         """Draw `call` as it is at `now` (epoch ms)."""
         self.call, self.now, self.masked, self.pending, self.alert = call, now, masked, pending, alert
+        self.adrift = adrift
         self.redraw()
 
     def draw(self, width: int, height: int) -> Sequence[Row]:
         return [
-            call_header_row(self.call, self.now, width, masked=self.masked, pending=self.pending, alert=self.alert)
+            call_header_row(
+                self.call,
+                self.now,
+                width,
+                masked=self.masked,
+                pending=self.pending,
+                alert=self.alert,
+                adrift=self.adrift,
+            )
         ]

@@ -16,7 +16,7 @@ from console.facts import Levels
 from console.paint import Row
 from console.text import clock_text, fit
 from console.widgets.lines import LinePane
-from console.words import DIRECTION_SYMBOLS, STATE_LOOKS, attention, number_text
+from console.words import DIRECTION_SYMBOLS, STATE_LOOKS, UNKNOWN_LOOK, attention, number_text
 from engine.client import Call
 
 BARS: Final = " ▁▂▃▄▅▆▇█"
@@ -53,19 +53,23 @@ def meter(levels: Levels, wide: bool) -> Row:
     return ((f"{caller} ", "meter-caller"), (agent, "meter-agent"), ("" if wide else " ", "text"))
 
 
-def call_row(call: Call, now: int, width: int, *, levels: Levels | None, alert: str, masked: bool) -> Row:
+def call_row(
+    call: Call, now: int, width: int, *, levels: Levels | None, alert: str, masked: bool, adrift: bool = False
+) -> Row:
     """One call in `width` cells. Times are epoch ms.
 
     A wide row has the state word and the meter; in a narrow one the meter takes the word's place.
+    `adrift`: the engine is out of reach, so that nobody knows whether a live call still is.
     """
-    look = STATE_LOOKS[call.state]
+    live = call.live and not adrift
+    look = UNKNOWN_LOOK if call.live and adrift else STATE_LOOKS[call.state]
     wide = width >= WIDE
     began = call.answered_at or call.started_at
-    seconds = ((call.ended_at or now) - began) / 1000
-    body = "text" if call.live else "ended"
+    seconds = ((call.ended_at or (now if live else call.last_at)) - began) / 1000
+    body = "text" if live else "ended"
     word = f" {fit(look.word, 9)}" if wide else ""
     when = f" {clock_text(seconds)} "
-    if levels is not None and call.live:
+    if levels is not None and live:
         tail = meter(levels, wide)
     else:
         tail = ((" " * 7, "text"),) if wide else ((fit(look.short, 4), look.ink),)
@@ -117,12 +121,13 @@ class CallTable(LinePane, can_focus=True):
         """A call to select when its row appears: a dial is answered before its first event is here."""
         self._cache: dict[str, tuple[object, Row]] = {}
         self._alert_second = -1
+        self._adrift = False
 
-    def show_board(self, board: Board, now: int) -> None:
-        """Draw the calls of `board` as they are at `now` (epoch ms)."""
-        if now // 1000 != self._alert_second:
-            self._alert_second = now // 1000
-            self.alerts = _alerts(board, now)
+    def show_board(self, board: Board, now: int, *, adrift: bool = False) -> None:
+        """Draw the calls of `board` as they are at `now` (epoch ms); `adrift` as in `call_row`."""
+        if now // 1000 != self._alert_second or adrift is not self._adrift:
+            self._alert_second, self._adrift = now // 1000, adrift
+            self.alerts = {} if adrift else _alerts(board, now)
         self._order = _ordered(board.calls, self.filter)
         self._keep_selection()
         width = self.scrollable_content_region.width
@@ -138,12 +143,14 @@ class CallTable(LinePane, can_focus=True):
             return (("── ", "rule"), ("ended ", "dim"), ("─" * max(0, width - 9), "rule"))
         call = board.calls[call_id]
         levels, alert = board.levels.get(call_id), self.alerts.get(call_id, "")
-        key = (call, levels, alert, now // 1000 if call.live else 0, width, self.masked, call_id == self.selected)
+        second, chosen = now // 1000 if call.live else 0, call_id == self.selected
+        key = (call, levels, alert, second, width, self.masked, chosen, self._adrift)
         cached = self._cache.get(call_id)
         if cached is not None and _same(cached[0], key):
             return cached[1]
         marker = ("▌" if call_id == self.selected else " ", "key")
-        row = (marker, *call_row(call, now, width - 1, levels=levels, alert=alert, masked=self.masked))
+        drawn = call_row(call, now, width - 1, levels=levels, alert=alert, masked=self.masked, adrift=self._adrift)
+        row = (marker, *drawn)
         self._cache[call_id] = (key, row)
         return row
 

@@ -35,6 +35,8 @@ class HeaderFacts:
     health: Health = Health()
     frozen: bool = False
     masked: bool = False
+    unknown: int = 0
+    """Calls that were live when the engine was last heard of."""
 
 
 def header_row(facts: HeaderFacts, width: int) -> Row:
@@ -54,6 +56,8 @@ def header_row(facts: HeaderFacts, width: int) -> Row:
 
 def counts(facts: HeaderFacts) -> Row:
     """Live, ringing and today's calls."""
+    if facts.unknown:
+        return ((f"{facts.unknown} unknown", "warn"), (" · ", "dim"), (f"{facts.today}", "text"), (" today", "dim"))
     return (
         (f"{facts.live}", "live" if facts.live else "dim"),
         (" live · ", "dim"),

@@ -68,6 +68,7 @@ class Prompt(Horizontal):
     Prompt > #prompt-label { width: auto; color: $key; text-style: bold; padding: 0 1; }
     Prompt > #prompt-idle { width: 1fr; color: $text-muted; padding: 0 1; }
     Prompt > #prompt-hint { width: auto; color: $text-muted; padding: 0 1; }
+    Prompt.-refused > #prompt-hint { max-width: 70%; color: $text-error; text-wrap: nowrap; text-overflow: ellipsis; }
     Prompt > #prompt-input { width: 1fr; background: $background; padding: 0; }
     """
 
@@ -79,6 +80,14 @@ class Prompt(Horizontal):
             self.mode = mode
             self.text = text
             self.call_id = call_id
+
+    class Refused(Message):
+        """A line was entered that can not be sent."""
+
+        def __init__(self, mode: Mode, why: str) -> None:
+            super().__init__()
+            self.mode = mode
+            self.why = why
 
     class Edited(Message):
         """The text changed while it is being typed."""
@@ -100,6 +109,8 @@ class Prompt(Horizontal):
         super().__init__(id="prompt")
         self.mode: Mode | None = None
         self.call_id: str | None = None
+        self.refusal = ""
+        """Why what is typed can not be sent."""
         self._hint = hint
         self._suggester = CommandSuggester(complete)
         self._history: dict[Mode, deque[str]] = {mode: deque(maxlen=HISTORY) for mode in _TITLES}
@@ -119,9 +130,15 @@ class Prompt(Horizontal):
         """What the sleeping prompt says."""
         self.query_one("#prompt-idle", Static).update(Content(text), layout=False)
 
-    def open(self, mode: Mode, *, call_id: str | None = None, to: str = "", text: str = "") -> None:
-        """Wake up in `mode`; `call_id` and `to` (as it is shown) say whom a spoken line is for."""
-        self.mode, self.call_id = mode, call_id
+    def open(
+        self, mode: Mode, *, call_id: str | None = None, to: str = "", text: str = "", refusal: str = ""
+    ) -> None:
+        """Wake up in `mode`; `call_id` and `to` (as it is shown) say whom a spoken line is for.
+
+        With a `refusal` the line is taken, kept and never sent: it catches what is typed blindly.
+        """
+        self.mode, self.call_id, self.refusal = mode, call_id, refusal
+        self.set_class(bool(refusal), "-refused")
         self._place = len(self._history[mode])
         self.query_one("#prompt-label", Static).update(Content(f"{_TITLES[mode]}{' to ' + to if to else ''} ›"))
         box = self.input
@@ -151,7 +168,8 @@ class Prompt(Horizontal):
 
     def _show_hint(self, text: str) -> None:
         if self.mode is not None:
-            self.query_one("#prompt-hint", Static).update(Content(self._hint(self.mode, text)))
+            hint = f"✗ {self.refusal}" if self.refusal else self._hint(self.mode, text)
+            self.query_one("#prompt-hint", Static).update(Content(hint))
 
     def _walk(self, step: int) -> None:
         if self.mode is None:
@@ -176,5 +194,8 @@ class Prompt(Horizontal):
             return
         if text:
             self._history[mode].append(text)
+        if self.refusal:
+            self.post_message(self.Refused(mode, self.refusal))
+            return
         self.close()
         self.post_message(self.Submitted(mode, text, call_id))

@@ -100,6 +100,8 @@ class ScriptedClient(EngineClient):
         super().__init__()
         self.stored = list(backlog)
         self.health_answer: Mapping[str, Any] | Exception = health
+        self.backlog_answer: Exception | None = None
+        """Raised instead of an answer, as by an engine that is out of reach."""
         self.answers: dict[str, Any] = {}
         """Method -> result, exception to raise, or awaitable to wait for."""
         self.requests: list[tuple[str, Mapping[str, Any]]] = []
@@ -123,6 +125,8 @@ class ScriptedClient(EngineClient):
         return Cursor(self.generation, self.stored[-1].seq if self.stored else 0)
 
     async def backlog(self, calls: int = 50) -> Page:
+        if self.backlog_answer is not None:
+            raise self.backlog_answer
         return Page(list(self.stored), self._cursor())
 
     async def watch(self, cursor: Cursor | None = None, last: int = 0) -> AsyncIterator[Batch]:

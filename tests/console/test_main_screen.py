@@ -153,9 +153,38 @@ async def test_a_refusal_is_shown_with_code_reason_and_hint_and_remembered() -> 
 
 async def test_commands_that_make_no_sense_say_why() -> None:
     async with bench(morning().events) as made:
-        await made.press("G", "s")
-        assert made.notices() == ["speak: this call is over (completed): select a live one"]
+        await made.press("G", "h")
+        assert made.notices() == ["hold: this call is over (completed): select a live one"]
+        await made.type(":speak Hello")
+        await made.press("enter")
+        assert made.notices()[1:] == ["speak: this call is over (completed): select a live one"]
         assert made.screen.query_one(Prompt).mode is None
+
+
+@pytest.mark.parametrize("key", ["s", "c"])
+async def test_what_is_typed_after_a_refused_command_is_text_and_is_kept(key: str) -> None:
+    async with bench(morning().events, (80, 24)) as made:
+        await made.press("G", key)
+        assert "this call is over (completed)" in made.lines()[-2]
+        await made.type("he typed qmp")
+        prompt = made.screen.query_one(Prompt)
+        assert prompt.input.value == "he typed qmp"
+        await made.press("enter")
+        assert "this call is over (completed): select a live one" in made.notices()[0]
+        assert prompt.input.value == "he typed qmp"
+        assert made.client.requests == []
+        await made.press("escape")
+        assert prompt.mode is None
+        await made.press("g", key, "up")
+        assert prompt.input.value == "he typed qmp"
+        assert await made.shows("to +15550100142 ›")
+
+
+async def test_without_a_call_a_typed_line_is_refused_and_is_no_command() -> None:
+    async with bench() as made:
+        await made.type("shello")
+        assert "✗ select a call first" in made.text()
+        assert made.screen.query_one(Prompt).input.value == "hello"
 
 
 async def test_an_unexpected_error_in_a_request_does_not_end_the_screen() -> None:
@@ -199,6 +228,60 @@ async def test_the_dial_dialog_judges_while_one_types_and_keeps_what_was_typed_w
         assert made.client.requests[0][1]["to"] == "+15550100142"
         await made.press("escape")
         assert made.app.screen is made.screen
+
+
+async def test_a_call_from_the_dialog_is_confirmed_and_selected_when_its_first_event_comes() -> None:
+    async with bench(morning().events) as made:
+        await made.type("n+15550100152")
+        await made.press("enter")
+        await made.requested()
+        await made.answered()
+        assert made.app.screen is made.screen
+        assert made.notices() == ["dialling +15550100152"]
+        await made.send(_begun(90_000, "new"))
+        assert made.table.selected == "new"
+
+
+async def test_a_refusal_that_comes_after_the_dialog_was_left_is_told() -> None:
+    async with bench(morning().events) as made:
+        answer: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+        made.client.answers["voicecall.initiate"] = answer
+        await made.type("n+15550100152")
+        await made.press("enter")
+        await made.requested()
+        await made.press("escape")
+        answer.set_exception(Refusal("at_capacity", "1 of 1 calls is live", "end one first"))
+        await made.answered()
+        assert made.notices() == ["dial: at_capacity 1 of 1 calls is live; end one first"]
+
+
+async def test_a_wanted_call_that_the_filter_hides_does_not_jump_in_later() -> None:
+    async with bench(morning().events) as made:
+        await made.type("/miller")
+        await made.press("enter")
+        made.table.select("dialled")
+        await made.send(_begun(90_000, "dialled"))
+        await made.press("escape")
+        assert made.table.selected == "anna"
+
+
+async def test_dialling_by_line_and_by_dialog_is_a_conversation() -> None:
+    async with bench(morning().events) as made:
+        await made.type(":dial +15550100150")
+        await made.press("enter")
+        await made.requested(1)
+        await made.type("n+15550100152")
+        await made.press("enter")
+        assert {params["mode"] for _, params in await made.requested(2)} == {"conversation"}
+
+
+async def test_the_number_is_taken_out_of_what_is_pasted() -> None:
+    async with bench(morning().events) as made:
+        await made.press("n")
+        made.app.post_message(events.Paste("\x1b[2J\tMiller, room 12:\r\ncall +1 (555)\x07 010-0152, ask for +49 30"))
+        assert await made.shows("✓ +15550100152")
+        await made.press("enter")
+        assert (await made.requested())[0][1]["to"] == "+15550100152"
 
 
 async def test_a_number_after_dial_is_dialled_at_once() -> None:
@@ -387,6 +470,20 @@ async def test_a_terminal_that_is_too_small_says_so(size: tuple[int, int], fits:
         await made.pilot.resize_terminal(120, 40)
         await made.paint()
         assert "3 live" in made.text()
+
+
+@pytest.mark.parametrize("key", ["n", "e", "d", "s", "colon", "question_mark", "L", "ctrl+p"])
+async def test_nothing_opens_over_the_notice_of_a_small_terminal(key: str) -> None:
+    async with bench(morning().events, (50, 12)) as made:
+        await made.press(key)
+        assert made.app.screen is made.screen
+        assert made.screen.query_one(Prompt).mode is None
+        assert "voicecall needs 60" in made.text()
+
+
+async def test_leaving_a_small_terminal_leaves_calls_running_without_a_question() -> None:
+    async with bench(morning().events, (50, 12)) as made:
+        assert await leaving(made, "q") is ExitChoice.DETACH
 
 
 async def test_text_is_wrapped_again_when_the_terminal_changes() -> None:
