@@ -236,7 +236,7 @@ class Load:
         async with asyncio.timeout(CONNECT_SECONDS):
             while (call := self._engine.call(call_id)) is None or call.answered_at is None:
                 if call is not None and not call.live:
-                    raise RuntimeError(f"call {call_id} did not come about: {call.state}")
+                    raise RuntimeError(f"no call to {call.to_number}: {call.state}, by {call.ended_by}, {call.error}")
                 await asyncio.sleep(0.1)
 
     async def _end_all(self) -> None:
