@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Final, cast
 
-from engine.calls.call import Call, Floor, Line, Queued, Speaker
+from engine.calls.call import Call, Floor, Line, Media, Queued, Speaker
 from engine.calls.events import Data, Event
 from engine.calls.state import State, end_reason, next_state
 
@@ -63,9 +63,15 @@ def _initiated(event: Event) -> Call | None:
         from_number=_text(data, "from"),
         to_number=_text(data, "to"),
         message=_text(data, "message"),
+        media=_media(data),
         started_at=event.at,
         last_at=event.at,
     )
+
+
+def _media(data: Data) -> Media:
+    value = _text(data, "media")
+    return cast(Media, value) if value in ("native", "inline") else "stream"
 
 
 def _rung(call: Call, name: str, at: int) -> Call:
@@ -101,6 +107,26 @@ def _active(call: Call, event: Event) -> Call:
     return _move(_answered(call, event), State.ACTIVE)
 
 
+def _waiting(call: Call, event: Event) -> Call:
+    return replace(call, waiting=True)
+
+
+def _admitted(call: Call, event: Event) -> Call:
+    return _rung(replace(call, waiting=False), "admitted", event.at)
+
+
+def _machine(call: Call, event: Event) -> Call:
+    return replace(call, answered_by=_text(event.data, "answeredBy").removesuffix("_end"))
+
+
+def _transferred(call: Call, event: Event) -> Call:
+    return replace(call, transferred_to=_text(event.data, "to"))
+
+
+def _returned(call: Call, event: Event) -> Call:
+    return replace(call, transferred_to="")
+
+
 def _ended(call: Call, event: Event) -> Call:
     reason = end_reason(event.data.get("reason"))
     lines = tuple(replace(line, playing=False) if line.playing else line for line in call.transcript)
@@ -112,6 +138,7 @@ def _ended(call: Call, event: Event) -> Call:
         ended_by=_text(event.data, "by"),
         transcript=lines,
         queued={},
+        waiting=False,
     )
 
 
@@ -259,6 +286,11 @@ _STEPS: Final[dict[str, _Step]] = {
     "call.ringing": _ringing,
     "call.answered": _answered,
     "call.active": _active,
+    "call.waiting": _waiting,
+    "call.admitted": _admitted,
+    "call.machine": _machine,
+    "call.transferred": _transferred,
+    "call.returned": _returned,
     "call.ended": _ended,
     "call.error": _error,
     "webhook.received": _webhook,

@@ -12,6 +12,9 @@ Direction = Literal["inbound", "outbound"]
 Mode = Literal["notify", "conversation"]
 Floor = Literal["agent", "operator", "held"]
 Speaker = Literal["agent", "caller", "operator"]
+Media = Literal["stream", "native", "inline"]
+"""How a call is spoken in: over our media stream, by the carrier's own voice and recogniser, or by a message that
+went with the dial."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,13 @@ class Call:
     state: State = State.INITIATED
     provider_call_id: str | None = None
     message: str = ""
+    media: Media = "stream"
+    answered_by: str = ""
+    """Who took the call, where the carrier finds out: human, machine, fax or unknown."""
+    waiting: bool = False
+    """An unknown caller, who hears nothing until a person lets them in."""
+    transferred_to: str = ""
+    """The number that the caller talks to instead of us."""
     floor: Floor = "agent"
     floor_by: str = ""
     answered_at: int | None = None
@@ -106,6 +116,10 @@ class Call:
             "from": self.from_number,
             "to": self.to_number,
             "floor": self.floor,
+            "media": self.media,
+            "answeredBy": self.answered_by or None,
+            "waiting": self.waiting,
+            "transferredTo": self.transferred_to or None,
             "startedAt": self.started_at,
             "answeredAt": self.answered_at,
             "endedAt": self.ended_at,

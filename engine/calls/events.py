@@ -5,10 +5,15 @@ with a strictly increasing `seq`. Readers ignore types and keys that they do not
 
 | type | data |
 |---|---|
-| call.initiated | provider, direction, mode, from, to, message?, by? |
+| call.initiated | provider, direction, mode, from, to, message?, by?, media? (stream, native, inline) |
 | call.dialing | - (recorded before the carrier is asked) |
 | call.accepted | providerCallId (the carrier took the dial, or announced an inbound call) |
 | call.ringing, call.answered, call.active | - |
+| call.waiting | seconds, attestation? (a caller whom nobody knows waits until a person decides) |
+| call.admitted | verdict (once, always, no), by |
+| call.machine | answeredBy (human, machine, machine_end, fax, unknown), action |
+| call.transferred | to, by |
+| call.returned | why (the transfer is over and the call is ours again) |
 | call.ended | reason (an end state), by? (caller, agent, operator, carrier, engine), detail? |
 | call.error | code, message, hint? |
 | webhook.received | verdict (ok, refused, replay), why, ms, matched, effect, type, method, path |
@@ -55,6 +60,11 @@ EVENT_TYPES: frozenset[str] = frozenset(
         "call.ringing",
         "call.answered",
         "call.active",
+        "call.waiting",
+        "call.admitted",
+        "call.machine",
+        "call.transferred",
+        "call.returned",
         "call.ended",
         "call.error",
         "webhook.received",

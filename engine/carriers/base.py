@@ -20,8 +20,12 @@ class Capabilities:
 
     streaming: bool = True
     native_speech: bool = False
+    """The carrier has a voice and a recogniser of its own: `Say` and `Listen` work, and `instruct` does."""
     send_dtmf: bool = False
+    """Keys can be sent by REST without losing the stream. Where not, they are tones on the stream."""
     transfer: bool = False
+    machine_detection: bool = False
+    """The carrier can tell an answering machine from a person."""
     reopen_stream: bool = False
     """A live call survives the loss of its media socket, and the stream can be opened again."""
     inline_notify: bool = False
@@ -59,6 +63,8 @@ class WebhookRequest:
     """Lower-case names."""
     body: bytes
     peer: str = ""
+    suspects: Sequence[str] = ()
+    """Other URLs under which a misconfigured carrier may have signed. They explain a refusal and never avert it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +74,34 @@ class Verdict:
     ok: bool
     why: str
     replay_key: str = ""
+    form: str = ""
+    """The URL form that verified or, for a refusal, the suspect that would have."""
+    tried: Sequence[str] = ()
+    """Every URL form that was tried."""
 
 
 CarrierEventType = Literal[
-    "incoming", "initiated", "ringing", "answered", "dtmf", "ended", "stream_failed", "ignored"
+    "incoming",
+    "initiated",
+    "ringing",
+    "answered",
+    "asks",
+    "partial",
+    "speech",
+    "silence",
+    "dtmf",
+    "machine",
+    "transfer_over",
+    "ended",
+    "stream_failed",
+    "ignored",
 ]
+"""`asks`: the carrier wants the next document of a call that goes on (a redirect came due). `partial`, `speech` and
+`silence`: what a `Listen` heard. `machine`: the verdict of answering machine detection, in `answered_by`.
+`transfer_over`: the leg that a transfer dialled is over; `detail` says how, `reached` whether anybody took it."""
+
+AnsweredBy = Literal["human", "machine", "machine_end", "fax", "unknown"]
+"""Who took a call. machine: its greeting still runs. machine_end: a message can be left now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +118,16 @@ class CarrierEvent:
     wants_document: bool = False
     """The reply decides what happens to the call: it must be a usable document."""
     digits: str = ""
+    text: str = ""
+    """What the carrier's own recogniser heard."""
+    turn: str = ""
+    """The token of the `Listen` that this answers."""
+    answered_by: AnsweredBy | None = None
+    reached: bool = False
+    duration_s: int | None = None
+    """How long an ended call was connected, in seconds, where the carrier says so."""
+    attestation: str = ""
+    """What the carrier says about an inbound caller's number, in its own word (STIR/SHAKEN), if anything."""
     reason: State | None = None
     """Why the call ended."""
     detail: str = ""
@@ -103,16 +142,59 @@ class Say:
 
 
 @dataclass(frozen=True, slots=True)
+class Listen:
+    """Say `prompt`, if any, and hear the caller with the carrier's own recogniser.
+
+    What was heard goes to `url`, with what is growing to `partial_url`; silence goes to `url` as well. The caller may
+    interrupt the prompt.
+    """
+
+    url: str
+    partial_url: str
+    prompt: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Play telephone keys: 0-9 A-D * #, w for half a second, W for a second."""
+
+    digits: str
+
+
+@dataclass(frozen=True, slots=True)
 class Connect:
-    """Hand the call's audio to our media socket, both ways."""
+    """Hand the call's audio to our media socket, both ways.
+
+    When the socket goes away the carrier keeps the call for a while and then asks `again_url`, where there is one.
+    """
 
     url: str
     token: str
+    status_url: str = ""
+    """Where the carrier reports trouble with the stream."""
+    again_url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Redirect:
+    """Ask `url` for the next document."""
+
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """Connect the caller with another number; `url` learns how that ended and says what comes then."""
+
+    to_number: str
+    caller_id: str
+    url: str
+    ring_seconds: int = 30
 
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Keep the call open in silence."""
+    """Keep the call open in silence. As the first verb of an inbound call: let it ring on."""
 
     seconds: int
 
@@ -129,8 +211,18 @@ class Hangup:
     """End the call."""
 
 
-Verb = Say | Connect | Pause | Reject | Hangup
+Verb = Say | Listen | Keys | Connect | Redirect | Transfer | Pause | Reject | Hangup
 Document = Sequence[Verb]
+
+
+@dataclass(frozen=True, slots=True)
+class Streamless:
+    """A live call without a media stream: the only kind that may be given new instructions.
+
+    A new document would cut a stream off. Only `engine.live` makes this value, and only while no stream is up.
+    """
+
+    provider_call_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +246,12 @@ class DialOrder:
     ring_timeout_ms: int
     max_duration_seconds: int
     inline: Document = ()
-    """Instructions for the moment of answer, where the carrier takes them in the dial request."""
+    """Instructions for the moment of answer, where the carrier takes them in the dial request; what does not fit
+    there is asked for by webhook."""
     dtmf_sequence: str = ""
+    """Keys to press at the answer, on carriers that take them in the dial request."""
+    detect_machine: Literal["no", "answer", "message_end"] = "no"
+    """Find out who answers: at once, or for a machine when a message can be left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,8 +314,11 @@ class Carrier(Protocol):
     async def send_dtmf(self, provider_call_id: str, digits: str) -> None:
         """Play keys into the call without losing its stream."""
 
-    async def transfer(self, provider_call_id: str, to_number: str) -> None:
-        """Hand the call to another number."""
+    async def instruct(self, call: Streamless, document: Document) -> None:
+        """Replace what a live call does now, on carriers with `native_speech`."""
 
-    async def reopen_stream(self, provider_call_id: str, connect: Connect) -> None:
+    async def transfer(self, provider_call_id: str, transfer: Transfer) -> None:
+        """Hand the call to another number. This is the one command that may end a connected stream."""
+
+    async def reopen_stream(self, call: Streamless, connect: Connect) -> None:
         """Open the media stream of a live call again."""

@@ -25,6 +25,8 @@ from engine.carriers.base import (
     Connect,
     DialOrder,
     Document,
+    Streamless,
+    Transfer,
     Verdict,
     WebhookReply,
     WebhookRequest,
@@ -149,11 +151,14 @@ class MockCarrier:
         status, value = await self._request("POST", path, {"digits": digits}, uncertain="unknown")
         self._expect(status, value, "play the keys")
 
-    async def transfer(self, provider_call_id: str, to_number: str) -> None:
+    async def instruct(self, call: Streamless, document: Document) -> None:
+        raise CarrierError("the simulated carrier takes no new instructions", code="not_supported")
+
+    async def transfer(self, provider_call_id: str, transfer: Transfer) -> None:
         raise CarrierError("the simulated carrier can not transfer calls", code="not_supported")
 
-    async def reopen_stream(self, provider_call_id: str, connect: Connect) -> None:
-        path = f"/v1/calls/{_segment(provider_call_id)}/stream"
+    async def reopen_stream(self, call: Streamless, connect: Connect) -> None:
+        path = f"/v1/calls/{_segment(call.provider_call_id)}/stream"
         body = {"url": connect.url, "token": connect.token}
         status, value = await self._request("POST", path, body, uncertain="unknown")
         self._expect(status, value, "open the stream again")

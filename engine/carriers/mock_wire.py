@@ -23,9 +23,13 @@ from engine.carriers.base import (
     Connect,
     Document,
     Hangup,
+    Keys,
+    Listen,
     Pause,
+    Redirect,
     Reject,
     Say,
+    Transfer,
     Verb,
     Verdict,
     WebhookReply,
@@ -120,7 +124,7 @@ def render(document: Document) -> WebhookReply:
 
 
 def verb_json(verb: Verb) -> dict[str, Any]:
-    """One verb of a document."""
+    """One verb of a document. ValueError for what the capabilities exclude."""
     match verb:
         case Say(text):
             return {"verb": "say", "text": text}
@@ -130,8 +134,12 @@ def verb_json(verb: Verb) -> dict[str, Any]:
             return {"verb": "pause", "seconds": seconds}
         case Reject(reason):
             return {"verb": "reject", "reason": reason}
+        case Redirect(url):
+            return {"verb": "redirect", "url": url}
         case Hangup():
             return {"verb": "hangup"}
+        case Listen() | Keys() | Transfer():
+            raise ValueError(f"the simulated carrier has no {type(verb).__name__}: its capabilities say so")
 
 
 def _text(value: Mapping[str, Any], key: str, limit: int, required: bool = True) -> str:

@@ -22,6 +22,16 @@ class Twilio(Section):
     )
     edge: str | None = Field(default=None, description="Edge location, for example dublin.")
     api_base_url: WebUrl | None = Field(default=None, description="Another address for Twilio's REST interface.")
+    secondary_auth_token: Secret | None = Field(
+        default=None, description="A second auth token whose signatures are accepted, while tokens are rotated."
+    )
+    webhook_signing_keys: dict[str, Secret] = Field(
+        default_factory=dict,
+        description="Shared keys of webhooks signed with HMAC-SHA256: key id -> secret.",
+        examples=[{"KS00000000000000000000000000000000": "${TWILIO_SIGNING_SECRET}"}],
+    )
+    voice: str = Field(default="Polly.Joanna", description="Twilio's own voice, for notices and without streaming.")
+    language: str = Field(default="en-US", description="Language of Twilio's own voice and recognition.")
 
 
 class Telnyx(Section):
@@ -119,4 +129,11 @@ class Outbound(Section):
     )
     notify_hangup_delay_sec: NotNegative = Field(
         default=3, description="Seconds between the end of a notify message and the hang-up."
+    )
+    answering_machine: Literal["off", "hang_up", "leave_message", "continue"] = Field(
+        default="off",
+        description=(
+            "What to do when a machine answers: off (do not find out), hang_up, leave_message (after the beep) or "
+            "continue."
+        ),
     )

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from engine.api import Refusal
 from engine.calls import Call, Draft, Floor, Speaker, State
-from engine.carriers.base import CarrierError, Connect
+from engine.carriers.base import CarrierError, Connect, Streamless
 from engine.live.ears import Ears
 from engine.live.limits import Limits
 from engine.live.listening import Listeners
@@ -198,8 +198,13 @@ class LiveCall:
     async def reopen_stream(self) -> None:
         """Ask the carrier to open the media stream again."""
         token = self._parts.issue_token(self.call_id)
-        provider_call_id = self._call.provider_call_id or ""
-        await self._parts.carrier.reopen_stream(provider_call_id, Connect(self._parts.stream_url(), token))
+        await self._parts.carrier.reopen_stream(self._streamless(), Connect(self._parts.stream_url(), token))
+
+    def _streamless(self) -> Streamless:
+        """Proof that no document can cut off a stream of ours now. Raises CarrierError where one is up."""
+        if self._streaming.is_set():
+            raise CarrierError("a media stream is up: new instructions would cut it off")
+        return Streamless(self._call.provider_call_id or "")
 
     async def _recover_stream(self, facts: dict[str, object]) -> None:
         """A lost stream: open it again where that is possible, and end the call when it stays away.

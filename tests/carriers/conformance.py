@@ -24,9 +24,14 @@ from engine.carriers.base import (
     DialOrder,
     Document,
     Hangup,
+    Keys,
+    Listen,
     Pause,
+    Redirect,
     Reject,
     Say,
+    Streamless,
+    Transfer,
     WebhookRequest,
 )
 from engine.media.audio import PHONE
@@ -38,8 +43,15 @@ DOCUMENTS: Mapping[str, Document] = {
     "say and hang up": (Say('Tom & "Ann" <3'), Pause(1), Hangup()),
     "reject as busy": (Reject("busy"),),
     "reject": (Reject(),),
+    "ask again": (Pause(2), Redirect("http://127.0.0.1:1/voice/webhook?callId=1&flow=hold")),
 }
 """What a document may hold, special characters of every encoding included."""
+NATIVE_DOCUMENTS: Mapping[str, Document] = {
+    "listen": (Listen("http://127.0.0.1:1/w?a=1&b=2", "http://127.0.0.1:1/w?c=3&d=4", 'Which "day" & hour?'),),
+    "keys": (Keys("12#ww9*"), Redirect("http://127.0.0.1:1/w?a=1&b=2")),
+    "transfer": (Transfer("+15550100100", "+15550000000", "http://127.0.0.1:1/w?a=1&b=2"),),
+}
+"""The same for carriers with a voice and a recogniser of their own."""
 
 
 class FarEnd(Protocol):
@@ -178,6 +190,15 @@ class CarrierConformance:
         assert reply == bench.carrier.render(DOCUMENTS[name])
         assert reply.status == 200 and reply.body and reply.content_type
 
+    @pytest.mark.parametrize("name", NATIVE_DOCUMENTS)
+    async def test_what_a_carrier_has_no_voice_for_is_not_rendered(self, bench: Bench, name: str) -> None:
+        document = NATIVE_DOCUMENTS[name]
+        if bench.carrier.capabilities.native_speech:
+            assert bench.carrier.render(document) == bench.carrier.render(document)
+        else:
+            with pytest.raises(ValueError):
+                bench.carrier.render(document)
+
     async def test_a_bare_acknowledgement_is_a_success(self, bench: Bench) -> None:
         assert 200 <= bench.carrier.render(()).status < 300
 
@@ -255,19 +276,19 @@ class CarrierConformance:
         if capabilities.send_dtmf:
             await bench.carrier.send_dtmf(provider_id, "12#")
         if capabilities.reopen_stream:
-            await bench.carrier.reopen_stream(provider_id, bench.connect)
+            await bench.carrier.reopen_stream(Streamless(provider_id), bench.connect)
         await bench.carrier.hang_up(provider_id)
         if capabilities.send_dtmf:
             with pytest.raises(CarrierError):
                 await bench.carrier.send_dtmf(provider_id, "1")
         if capabilities.reopen_stream:
             with pytest.raises(CarrierError):
-                await bench.carrier.reopen_stream(provider_id, bench.connect)
+                await bench.carrier.reopen_stream(Streamless(provider_id), bench.connect)
 
     async def test_what_a_carrier_can_not_do_it_refuses(self, bench: Bench) -> None:
         if not bench.carrier.capabilities.transfer:
             with pytest.raises(CarrierError) as caught:
-                await bench.carrier.transfer("CA1", "+15550100100")
+                await bench.carrier.transfer("CA1", Transfer("+15550100100", "+15550000000", "http://127.0.0.1:1/"))
             assert caught.value.kind == "refused"
         if bench.carrier.capabilities.answers_by_reply:
             with pytest.raises(CarrierError) as caught:

@@ -23,7 +23,7 @@ from engine.simulator.setup import Document as SimulatorDocument
 from engine.simulator.setup import Faults, Setup
 from engine.simulator.signing import signed_headers
 from engine.simulator.voices import NoiseSynthesizer, VoiceBank
-from tests.carriers.conformance import DOCUMENTS, Bench, CarrierConformance
+from tests.carriers.conformance import DOCUMENTS, NATIVE_DOCUMENTS, Bench, CarrierConformance
 from tests.simulator.office import KEY, SECRET, Office
 
 URL = "http://127.0.0.1:3334/voice/webhook?x=1"
@@ -287,5 +287,5 @@ async def carrier_against(handler: Any, timeout_s: float = 0.3) -> tuple[MockCar
 
 
 def test_verbs_of_every_kind_are_in_the_suite() -> None:
-    shown = {type(verb) for document in DOCUMENTS.values() for verb in document}
+    shown = {type(verb) for document in (*DOCUMENTS.values(), *NATIVE_DOCUMENTS.values()) for verb in document}
     assert shown == set(Verb.__args__)
