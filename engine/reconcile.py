@@ -13,7 +13,7 @@ from typing import Final
 
 from engine.book import CallBook
 from engine.calls import Call, Draft, State
-from engine.carriers.base import Carrier, CarrierError
+from engine.carriers.base import Carrier, CarrierError, LostDial
 from engine.clock import epoch_ms
 from engine.live.parts import Parts
 from engine.live.registry import LiveCalls
@@ -41,6 +41,7 @@ class Reconciler:
         self._book = book
         self._calls = calls
         self._parts = parts
+        self._finding = asyncio.Lock()
 
     async def restore(self) -> None:
         """Settle every call that the log leaves open."""
@@ -73,16 +74,26 @@ class Reconciler:
     async def _settle(self, call: Call) -> None:
         provider_call_id = call.provider_call_id
         if provider_call_id is None:
-            provider_call_id = await self._carrier.find(call.call_id)
+            provider_call_id = await self._find(call)
             if provider_call_id is None:
                 await self._end(call.call_id, State.FAILED, "the carrier never placed this call")
                 return
-            await self._recorder.record(Draft("call.accepted", call.call_id, {"providerCallId": provider_call_id}))
         status = await self._carrier.status(provider_call_id)
         if not status.live:
             await self._end(call.call_id, status.reason or State.COMPLETED, "it ended while no engine ran")
             return
         await self._take_up(call)
+
+    async def _find(self, call: Call) -> str | None:
+        """The carrier's id of a dial whose outcome we do not know. One at a time: a call found for one is not
+        another's."""
+        async with self._finding:
+            owned = [other.provider_call_id for other in self._book.all() if other.provider_call_id is not None]
+            lost = LostDial(call.call_id, call.from_number, call.to_number, call.started_at, frozenset(owned))
+            found = await self._carrier.find(lost)
+            if found is not None:
+                await self._recorder.record(Draft("call.accepted", call.call_id, {"providerCallId": found}))
+            return found
 
     async def _take_up(self, call: Call) -> None:
         """The call goes on: give it its task group and its stream back."""

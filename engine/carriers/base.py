@@ -6,7 +6,7 @@ they raise `CarrierError` and nothing else, and every one of them has a limit of
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -255,6 +255,19 @@ class DialOrder:
 
 
 @dataclass(frozen=True, slots=True)
+class LostDial:
+    """A dial with an uncertain outcome, as our log has it. Not every carrier keeps our id with a call."""
+
+    call_id: str
+    from_number: str
+    to_number: str
+    dialled_at: int
+    """Epoch ms at which the dial was written down, just before the carrier was asked."""
+    owned: Collection[str] = ()
+    """Carrier ids of our other calls."""
+
+
+@dataclass(frozen=True, slots=True)
 class CarrierStatus:
     """What the carrier says about a call now."""
 
@@ -299,7 +312,7 @@ class Carrier(Protocol):
     async def dial(self, order: DialOrder) -> str:
         """Place a call; returns the carrier's id. Never sent twice: kind `unknown` means ask `find`."""
 
-    async def find(self, call_id: str) -> str | None:
+    async def find(self, lost: LostDial) -> str | None:
         """The carrier's id of a dial with an uncertain outcome; None when the carrier has no such call."""
 
     async def status(self, provider_call_id: str) -> CarrierStatus:

@@ -25,6 +25,7 @@ from engine.carriers.base import (
     Connect,
     DialOrder,
     Document,
+    LostDial,
     Streamless,
     Transfer,
     Verdict,
@@ -119,8 +120,8 @@ class MockCarrier:
             raise CarrierError("the dial was accepted without an id", kind="unknown", code=str(status))
         return str(value["id"])
 
-    async def find(self, call_id: str) -> str | None:
-        status, value = await self._request("GET", "/v1/calls", query={"client_ref": call_id})
+    async def find(self, lost: LostDial) -> str | None:
+        status, value = await self._request("GET", "/v1/calls", query={"client_ref": lost.call_id})
         if status == 404:
             return None
         self._expect(status, value, "look for the call")

@@ -26,6 +26,7 @@ from engine.carriers.base import (
     Hangup,
     Keys,
     Listen,
+    LostDial,
     Pause,
     Redirect,
     Reject,
@@ -34,6 +35,7 @@ from engine.carriers.base import (
     Transfer,
     WebhookRequest,
 )
+from engine.clock import epoch_ms
 from engine.media.audio import PHONE
 from engine.media.wire import Connected, MarkReturned, MediaFrame, Started, Stopped
 
@@ -93,6 +95,11 @@ class Bench:
 
 def changed(request: WebhookRequest, **fields: object) -> WebhookRequest:
     return dataclasses.replace(request, **fields)  # type: ignore[arg-type]
+
+
+def lost(order: DialOrder) -> LostDial:
+    """`order` as a restarted engine knows it."""
+    return LostDial(order.call_id, order.from_number, order.to_number, epoch_ms())
 
 
 class CarrierConformance:
@@ -218,8 +225,9 @@ class CarrierConformance:
     async def test_a_dial_gives_the_carriers_id_and_can_be_found_by_ours(self, bench: Bench) -> None:
         provider_id = await bench.carrier.dial(bench.order)
         assert provider_id
-        assert await bench.carrier.find(bench.order.call_id) == provider_id
-        assert await bench.carrier.find("never dialled") is None
+        assert await bench.carrier.find(lost(bench.order)) == provider_id
+        other = dataclasses.replace(bench.order, call_id="never dialled", to_number="+15550100999")
+        assert await bench.carrier.find(lost(other)) is None
         assert (await bench.carrier.status(provider_id)).live
 
     async def test_hanging_up_ends_the_call_and_doing_it_again_is_a_success(self, bench: Bench) -> None:
@@ -239,7 +247,7 @@ class CarrierConformance:
             await bench.carrier.dial(bench.order)
         assert caught.value.kind == "unknown"
         assert bench.far.calls() == 1
-        assert await bench.carrier.find(bench.order.call_id) is not None
+        assert await bench.carrier.find(lost(bench.order)) is not None
 
     async def test_a_dial_that_was_turned_away_did_not_happen(self, bench: Bench) -> None:
         await bench.far.refuse()
@@ -247,7 +255,7 @@ class CarrierConformance:
             await bench.carrier.dial(bench.order)
         assert caught.value.kind in ("retry", "refused")
         assert bench.far.calls() == 0
-        assert await bench.carrier.find(bench.order.call_id) is None
+        assert await bench.carrier.find(lost(bench.order)) is None
 
     async def test_a_dial_that_is_not_valid_is_refused_for_good(self, bench: Bench) -> None:
         with pytest.raises(CarrierError) as caught:
@@ -258,7 +266,7 @@ class CarrierConformance:
         await bench.far.go_away()
         actions: list[Callable[[], object]] = [
             lambda: bench.carrier.dial(bench.order),
-            lambda: bench.carrier.find(bench.order.call_id),
+            lambda: bench.carrier.find(lost(bench.order)),
             lambda: bench.carrier.status("CA1"),
             lambda: bench.carrier.hang_up("CA1"),
         ]
