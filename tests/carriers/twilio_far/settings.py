@@ -1,0 +1,100 @@
+"""How the far end is set up, and what goes wrong there on purpose."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+OUR_NUMBER = "+15550100000"
+Operation = Literal["dial", "update", "fetch", "list", "notifications", "account", "numbers", "number", "permission"]
+RestFault = Literal[
+    "20003",
+    "20404",
+    "20429",
+    "10004",
+    "21220",
+    "500-before",
+    "500-after",
+    "html-502-before",
+    "html-502-after",
+    "timeout-before",
+    "timeout-after",
+    "lost-before",
+    "lost-after",
+    "garbage-after",
+    "redirect",
+]
+"""What a REST request meets. A code: refused with it, nothing happens. before/after: whether it took effect first.
+timeout: no answer for as long as it runs. lost: the connection is cut. garbage: 201 with something else than JSON."""
+WebhookKind = Literal[
+    "incoming",
+    "answer",
+    "initiated",
+    "ringing",
+    "answered",
+    "completed",
+    "gather",
+    "partial",
+    "redirect",
+    "connect",
+    "dial",
+    "amd",
+    "stream",
+    "update",
+]
+"""incoming, answer: the first voice request. initiated ... completed: status callbacks. The others: what a verb's
+own address is asked or told."""
+
+
+@dataclass
+class WebhookFaults:
+    """What happens to webhooks, by kind; change it at any time."""
+
+    duplicate: set[WebhookKind] = field(default_factory=set)
+    """Sent twice at once, byte for byte and with the same signature."""
+    retry: set[WebhookKind] = field(default_factory=set)
+    """The first answer never arrives: the same request comes again, and its answer counts."""
+    drop: set[WebhookKind] = field(default_factory=set)
+    hold: set[WebhookKind] = field(default_factory=set)
+    """Status callbacks that come only after the call's next one."""
+    delay_s: dict[WebhookKind, float] = field(default_factory=dict)
+    wrong_token: set[WebhookKind] = field(default_factory=set)
+    """Signed with somebody else's token."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A far end. Times are divided by the two speeds, so that tests need not wait for a voice to read a sentence."""
+
+    account_sid: str = "AC" + "0123456789abcdef" * 2
+    auth_token: str = "the far end's auth token"
+    signing_key: tuple[str, str] | None = None
+    """Key id and secret: webhooks are signed with HMAC-SHA256 and name the key (Twilio's 2026 shared keys)."""
+    number: str = OUR_NUMBER
+    voice_url: str = ""
+    status_callback: str = ""
+    callers: Sequence[Mapping[str, Any]] = ()
+    """People besides the simulator's cast, as `mock.callers` writes them."""
+    say_speed: float = 1.0
+    """How much faster than life the carrier's own voice talks; only that part of a line is played then."""
+    wait_speed: float = 1.0
+    """How much faster pauses, time-outs, rings of a transfer, keys and machine detection are."""
+    routes: Mapping[str, str] = field(default_factory=dict)
+    """Public origin -> where it really is, as a tunnel would do it: {"https://calls.example.com":
+    "http://127.0.0.1:3334"}. What is signed is the public address."""
+    plain_ws: bool = True
+    """ws:// is taken for hosts on this machine; Twilio itself wants wss:// (31922)."""
+    ended_is_404: bool = False
+    """Changing a call that is over is 404/20404; else 400/21220. Both have been seen."""
+    queue_s: float = 0.0
+    """How long a dial waits in Twilio's queue (calls per second)."""
+    ring_pause_s: float = 0.05
+    """From the dial to the first ring."""
+    connect_s: float = 5.0
+    webhook_s: float = 15.0
+    seed: int = 1
+    countries: Mapping[str, bool] = field(default_factory=lambda: {"US": True, "DE": True, "CU": False})
+    """Dialing permissions by country."""
+    account_status: str = "active"
+    account_type: str = "Full"
