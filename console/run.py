@@ -25,7 +25,7 @@ from console.attaching import AttachingClient
 from console.starting import EngineStarter, StartingClient
 from engine.api import EngineFailed
 from engine.client import EngineClient, Refusal, SocketClient
-from engine.config import Config, Loaded
+from engine.config import Config, Loaded, user_config_dir
 from engine.demo import CALLS, SEED, Demo, DemoPlan, demo_config
 from engine.logs import LOG_NAME, logging_to
 from engine.store import LOCK_NAME, prepare_folder, read_holder
@@ -285,8 +285,6 @@ def _tell_stopping(signals: int, live: int) -> None:
 
 
 def _options(config: Config, state_dir: Path, *, attached: bool = False, notice: str = "") -> ConsoleOptions:
-    import platformdirs
-
     from console.options import ConsoleOptions
 
     return ConsoleOptions(
@@ -294,7 +292,7 @@ def _options(config: Config, state_dir: Path, *, attached: bool = False, notice:
         theme=config.console.theme,
         mask_numbers=config.console.mask_numbers,
         keys=config.console.keys,
-        theme_folders=(platformdirs.user_config_path("voicecall") / "themes",),
+        theme_folders=(user_config_dir() / "themes",),
         log_path=state_dir / LOG_NAME if state_dir.is_dir() else None,
         notice=notice,
     )

@@ -6,8 +6,9 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from console.keys import Registry
 from console.verbs.runner import DONE, INVALID, Session, problems_json
-from engine.config import ConfigError, Loaded, effective, json_schema, missing
+from engine.config import ConfigError, ConsoleSettings, Loaded, effective, json_schema, missing, user_config_dir
 
 
 def run(session: Session) -> int:
@@ -35,10 +36,28 @@ def _check(session: Session) -> int:
     for note in loaded.notes:
         session.out.note(f"note: {note.describe(loaded.path)}")
     needs = [f"{need.key} {need.message}: {need.hint}" for need in missing(loaded.config)]
-    result = {"ok": True, "file": _file(loaded), "problems": [], "missing": needs}
-    text = [f"{_file(loaded) or 'no file, all defaults'}: valid", *(f"still needed: {need}" for need in needs)]
+    screen = list(_screen_problems(loaded.config.console))
+    result = {"ok": True, "file": _file(loaded), "problems": [], "missing": needs, "screen": screen}
+    text = [
+        f"{_file(loaded) or 'no file, all defaults'}: valid",
+        *(f"still needed: {need}" for need in needs),
+        *(f"the console will not follow it: {problem}" for problem in screen),
+    ]
     session.out.result(result, text)
     return DONE
+
+
+def _screen_problems(settings: ConsoleSettings) -> Iterator[str]:
+    """Keys and themes that the console can not use; it starts all the same."""
+    yield from Registry().with_keys(settings.keys)[1]
+    if settings.theme is None:
+        return
+    from console.theming import load_themes, shipped_folders
+
+    found = load_themes([*shipped_folders(), user_config_dir() / "themes"])
+    yield from found.problems
+    if settings.theme not in found.themes:
+        yield f"console.theme: there is no theme {settings.theme!r}, only {', '.join(sorted(found.themes))}"
 
 
 def _file(loaded: Loaded) -> str | None:
