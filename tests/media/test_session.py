@@ -15,12 +15,14 @@ import pytest
 from aiohttp import web
 
 from engine.media import session as session_module
+from engine.media.dtmf import tones
 from engine.media.g711 import SILENT_FRAME
 from engine.media.levels import FLOOR_DB
 from engine.media.session import MAX_MESSAGE, MAX_PER_SECOND, MediaSession, text_frame, transport_of
 from engine.media.ticker import Ticker
 from engine.media.twilio_wire import TwilioWire
 from tests.media.carrier import START
+from tests.media.dtmf_ear import keys_in
 from tests.media.tones import tone
 
 PATIENCE = 10
@@ -148,6 +150,23 @@ async def test_our_voice_reaches_the_carrier_in_its_own_frames_and_marks_come_ba
                     break
         assert await call.heard.get() == "a"
         assert audio == LOUD * 10
+
+
+async def test_keys_reach_the_carrier_as_tones_that_a_receiver_understands(server: Server) -> None:
+    async with carrier(server) as (ws, media, call):
+        media.playout.begin("keys")
+        media.playout.push("keys", tones("19#"))
+        media.playout.finish("keys")
+        audio, marks = b"", 0
+        while marks == 0 or len(audio) < len(tones("19#")):
+            message = json.loads(await ws.receive_str())
+            if message["event"] == "media":
+                audio, marks = audio + base64.b64decode(message["media"]["payload"]), 0
+            else:
+                marks += 1
+                await ws.send_str(event("mark", mark=message["mark"]))
+        assert await call.heard.get() == "keys"
+        assert keys_in(audio) == "19#"
 
 
 async def test_garbage_is_counted_and_the_stream_goes_on(server: Server) -> None:
