@@ -191,6 +191,8 @@ def _say_queued(call: Call, event: Event) -> Call:
     say_id = _text(event.data, "sayId")
     if not say_id or say_id in call.queued or _find_line(call, say_id) is not None:
         return call
+    if event.data.get("kind") == "keys":
+        return call  # tones are no words: they wait among the lines, and `dtmf.sent` tells of them
     speaker: Speaker = "operator" if event.data.get("speaker") == "operator" else "agent"
     line = Queued(speaker, _text(event.data, "text"), _text(event.data, "kind"))
     return replace(call, queued={**call.queued, say_id: line})
@@ -207,6 +209,8 @@ def _say_started(call: Call, event: Event) -> Call:
 
 
 def _say_heard(call: Call, event: Event) -> Call:
+    if _find_line(call, _text(event.data, "sayId")) is None:
+        return call
     call = _rung(call, "heard", event.at)
     return _close_line(call, event, lambda line: replace(line, playing=False))
 

@@ -25,7 +25,7 @@ with a strictly increasing `seq`. Readers ignore types and keys that they do not
 | speech.started | - |
 | speech.final | text, turn, startedAt (epoch ms), backchannel? (said under our voice, not answered) |
 | speech.failed | engine, error, hint? |
-| say.queued | sayId, speaker (agent, operator), kind (greeting, reply, speak, notify, hold), text |
+| say.queued | sayId, speaker (agent, operator), kind (greeting, reply, speak, notify, hold, keys), text |
 | say.started | sayId, synthMs |
 | say.heard | sayId, ms |
 | say.cut | sayId, heardMs, heardText |

@@ -10,7 +10,7 @@ from typing import Final, Literal
 InboundPolicy = Literal["disabled", "allowlist", "pairing", "open"]
 
 _E164: Final = re.compile(r"\+[1-9]\d{1,14}", re.ASCII)
-_DIGITS: Final = re.compile(r"[0-9*#wWpP,]{1,64}", re.ASCII)
+_DIGITS: Final = re.compile(r"[0-9A-D*#wWpP,]{1,64}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,5 +48,5 @@ def is_e164(number: str) -> bool:
 
 
 def are_dtmf(digits: str) -> bool:
-    """Keys 0-9 * #, and w W p P or a comma for pauses."""
+    """Keys 0-9 A-D * #, and w W p P or a comma for pauses."""
     return _DIGITS.fullmatch(digits) is not None

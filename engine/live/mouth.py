@@ -19,13 +19,15 @@ from engine.calls import Draft, Speaker
 from engine.live.turn_clock import Point, TurnClock
 from engine.media.audio import PHONE, Audio
 from engine.media.convert import PhoneConverter
+from engine.media.dtmf import pressed, tones
 from engine.media.ledger import heard_text
 from engine.media.playout import Playout
 from engine.speech.ports import SpeechUnavailable, Voice
 
 log = logging.getLogger(__name__)
 
-Kind = Literal["greeting", "reply", "speak", "notify", "hold"]
+Kind = Literal["greeting", "reply", "speak", "notify", "hold", "keys"]
+"""`keys` are tones and no words: `text` holds the keys, and they are not part of the transcript."""
 Ending = Literal["heard", "cut", "skipped", "failed"]
 
 MAX_LINES: Final = 8
@@ -62,12 +64,18 @@ class Utterance:
     complete: bool = False
     begun: bool = False
     """Its synthesis has begun."""
+    heard_text: str = ""
+    """What was heard of it when it was cut."""
     error: str = ""
 
     @property
     def full_ms(self) -> int:
         """How long the whole line is, estimated while it is not synthesized to its end."""
         return self.synth_ms if self.complete else max(self.synth_ms, len(self.text) * MS_PER_CHARACTER)
+
+    def heard(self, ms: int) -> str:
+        """What of it was heard after `ms`."""
+        return pressed(self.text, ms) if self.kind == "keys" else heard_text(self.text, ms, self.full_ms)
 
 
 class Mouth:
@@ -167,14 +175,19 @@ class Mouth:
             self._post(draft)
 
     def interrupted(self, why: str) -> None:
-        """The caller speaks over us: the agent is silent. What a person wants said is said afterwards."""
-        for draft in self._cut_playing():
-            self._post(draft)
+        """The caller speaks over us: the agent is silent. What a person wants said is said afterwards.
+
+        Keys are not talk: a voice menu goes on speaking while they are pressed, and half a number is worse than none.
+        """
+        pressing = any(line.kind == "keys" and line.stage is _Stage.PLAYING for line in self._lines.values())
+        if not pressing:
+            for draft in self._cut_playing():
+                self._post(draft)
         for line in list(self._lines.values()):
-            if line.speaker != "operator":
-                self._post(Draft("say.skipped", self._call_id, {"sayId": line.say_id, "why": why}))
-                self._end(line, "skipped")
-        self._queue_again()
+            if line.speaker != "operator" and line.kind != "keys" and line.stage is _Stage.QUEUED:
+                self._skip(line, why)
+        if not pressing:
+            self._queue_again()
 
     def _queue_again(self) -> None:
         """Lines whose audio was thrown away before it was heard are made once more, in their order."""
@@ -190,10 +203,13 @@ class Mouth:
         """Drop reply lines that have not begun to play."""
         for line in list(self._lines.values()):
             if line.kind == "reply" and line.stage is _Stage.QUEUED:
-                self._post(Draft("say.skipped", self._call_id, {"sayId": line.say_id, "why": why}))
-                self._end(line, "skipped")
-                if self._playout is not None:
-                    self._playout.drop(line.say_id)
+                self._skip(line, why)
+
+    def _skip(self, line: Utterance, why: str) -> None:
+        self._post(Draft("say.skipped", self._call_id, {"sayId": line.say_id, "why": why}))
+        self._end(line, "skipped")
+        if self._playout is not None:
+            self._playout.drop(line.say_id)
 
     def silence(self, why: str) -> list[Draft]:
         """Stop everything, and return the facts of it for the caller to record."""
@@ -237,7 +253,7 @@ class Mouth:
             self._fail(line, "the media stream was lost")
             return
         converter: PhoneConverter | None = None
-        pieces = self._prepared(line.prepared) if line.prepared else self._pieces(line.text)
+        pieces = self._prepared(line.prepared) if line.prepared else self._sound(line)
         async with aclosing(pieces):
             async for piece in pieces:
                 if converter is None:
@@ -257,6 +273,9 @@ class Mouth:
         if payload and line.stage is not _Stage.OVER:
             line.synth_ms += len(payload) * 1000 // PHONE.bytes_per_second
             playout.push(line.say_id, payload)
+
+    def _sound(self, line: Utterance) -> AsyncGenerator[Audio, None]:
+        return _tones(line.text) if line.kind == "keys" else self._pieces(line.text)
 
     def _pieces(self, text: str) -> AsyncGenerator[Audio, None]:
         return self._voice.speak(text, self._voice_name)
@@ -291,7 +310,8 @@ class Mouth:
         if line is None:
             return
         line.stage = _Stage.PLAYING
-        self.on_line(line.text)
+        if line.kind != "keys":
+            self.on_line(line.text)
         self._reach(line, "frame")
         self._post(Draft("say.started", self._call_id, {"sayId": say_id, "synthMs": line.synth_ms}))
 
@@ -321,7 +341,7 @@ class Mouth:
             if line.stage is not _Stage.PLAYING:
                 continue
             ms = cleared[1] if cleared is not None and cleared[0] == line.say_id else 0
-            text = heard_text(line.text, ms, line.full_ms)
+            line.heard_text = text = line.heard(ms)
             if text == line.text:
                 drafts.append(Draft("say.heard", self._call_id, {"sayId": line.say_id, "ms": ms}))
                 self._end(line, "heard")
@@ -356,3 +376,7 @@ class Mouth:
         if stages is not None:
             clock.reported = True
             self._post(Draft("turn.completed", self._call_id, {"turn": clock.turn, "stages": stages}))
+
+
+async def _tones(digits: str) -> AsyncGenerator[Audio, None]:
+    yield Audio(PHONE, tones(digits))

@@ -79,6 +79,13 @@ def test_a_queued_line_is_no_part_of_the_transcript_until_it_plays() -> None:
 
 
 @pytest.mark.parametrize("end", ["say.heard", "say.cut", "say.failed", "say.skipped"])
+def test_tones_of_keys_are_no_words_of_the_transcript(end: str) -> None:
+    keys = (fact("say.queued", sayId="k", speaker="agent", kind="keys", text="12#"), fact("say.started", sayId="k"))
+    for call in (call_after(*keys), call_after(*keys, fact(end, sayId="k", heardText="1"))):
+        assert (call.transcript, call.queued, call.state, call.rungs) == ((), {}, State.INITIATED, {})
+
+
+@pytest.mark.parametrize("end", ["say.heard", "say.cut", "say.failed", "say.skipped"])
 def test_the_first_end_of_a_line_is_its_only_one(end: str) -> None:
     begin = (queued("s", "Good day"), fact("say.started", sayId="s"), fact(end, sayId="s", heardText="Good"))
     once = call_after(*begin)

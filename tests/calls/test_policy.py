@@ -58,7 +58,9 @@ def test_what_is_no_e164_number(number: str) -> None:
     assert not is_e164(number)
 
 
-@pytest.mark.parametrize(("digits", "fine"), [("0123456789*#", True), ("1w2W,p", True), ("", False), ("A", False)])
+@pytest.mark.parametrize(
+    ("digits", "fine"), [("0123456789*#ABCD", True), ("1w2W,p", True), ("", False), ("E", False), ("a", False)]
+)
 def test_keys(digits: str, fine: bool) -> None:
     assert are_dtmf(digits) is fine
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -16,6 +17,7 @@ from engine.media.playout import Playout
 from engine.media.ticker import Ticker
 from engine.media.twilio_wire import TwilioWire
 from engine.speech.ports import SpeechUnavailable
+from tests.media.dtmf_ear import keys_in
 from tests.virtual_time import virtual_time
 
 PCM = AudioFormat("pcm16", 8000)
@@ -55,6 +57,7 @@ class Phone:
         self._until = 0.0
         self._generation = 0
         self.cleared = 0
+        self.audio = b""
         self.playout: Playout | None = None
 
     def send(self, messages: Sequence[bytes]) -> None:
@@ -65,6 +68,7 @@ class Phone:
         now = self._loop.time()
         match frame["event"]:
             case "media":
+                self.audio += base64.b64decode(frame["media"]["payload"])
                 self._until = max(self._until, now) + 0.02
             case "mark":
                 self._loop.call_at(max(self._until, now), self._echo, frame["mark"]["name"], self._generation)
@@ -288,3 +292,64 @@ async def test_lines_that_had_been_sent_ahead_are_said_on_the_next_stream() -> N
         assert await first.done == "cut"
         it.mouth.attach(it.playout)
         assert await second.done == "heard"
+
+
+@virtual_time
+async def test_keys_wait_their_turn_and_are_heard_when_the_tones_were_played() -> None:
+    async with bench() as it:
+        line = it.mouth.say("One moment please.")
+        keys = it.mouth.say("42w#", kind="keys")
+        assert await keys.done == "heard"
+        assert await line.done == "heard"
+        assert keys_in(it.phone.audio) == "42#"
+        assert it.voice.asked == ["One moment please."], "nobody reads the keys out"
+        assert [draft.type for draft in it.facts if draft.data["sayId"] == keys.say_id] == [
+            "say.queued",
+            "say.started",
+            "say.heard",
+        ]
+        assert asyncio.get_running_loop().time() >= 18 * MS_PER_CHARACTER / 1000 + 1.1
+
+
+@virtual_time
+async def test_a_voice_menu_that_speaks_on_does_not_cut_off_the_keys() -> None:
+    async with bench() as it:
+        keys = it.mouth.say("123456", kind="keys")
+        reply = it.mouth.say("An answer to the menu.", kind="reply")
+        await asyncio.sleep(0.5)
+        it.mouth.interrupted("the caller interrupted")
+        assert (await keys.done, await reply.done) == ("heard", "skipped")
+        assert keys_in(it.phone.audio) == "123456"
+        assert it.phone.cleared == 0
+
+
+@virtual_time
+async def test_keys_that_wait_behind_a_line_that_is_interrupted_are_pressed_afterwards() -> None:
+    async with bench() as it:
+        line = it.mouth.say("A rather long line of words.", kind="reply")
+        keys = it.mouth.say("77", kind="keys")
+        await asyncio.sleep(0.5)
+        it.mouth.interrupted("the caller interrupted")
+        assert (await line.done, await keys.done) == ("cut", "heard")
+        assert keys_in(it.phone.audio) == "77"
+
+
+@virtual_time
+async def test_keys_that_are_cut_say_which_of_them_were_heard() -> None:
+    async with bench() as it:
+        keys = it.mouth.say("123456", kind="keys")
+        await asyncio.sleep(0.55)
+        it.mouth.cut("the floor went to operator")
+        assert await keys.done == "cut"
+        assert keys.heard_text == "123"
+        assert it.facts[-1].data["heardText"] == "123"
+
+
+@virtual_time
+async def test_our_own_tones_are_not_told_as_words_that_the_caller_hears() -> None:
+    async with bench() as it:
+        told: list[str] = []
+        it.mouth.on_line = told.append
+        await it.mouth.say("5", kind="keys").done
+        await it.mouth.say("Now words.").done
+        assert told == ["Now words."]
