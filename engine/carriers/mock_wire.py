@@ -44,6 +44,7 @@ _TYPES: Final[Mapping[str, CarrierEventType]] = {
     "call.initiated": "initiated",
     "call.ringing": "ringing",
     "call.answered": "answered",
+    "call.asks": "asks",
     "call.dtmf": "dtmf",
     "call.ended": "ended",
     "stream.failed": "stream_failed",

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import Final, assert_never
 
-import aiohttp
 from pydantic import ValidationError
 
 from engine.simulator.faults import FaultPlan
@@ -22,18 +19,17 @@ from engine.simulator.recording import Recording
 from engine.simulator.setup import (
     ConnectVerb,
     Document,
-    Faults,
     HangupVerb,
     PauseVerb,
+    RedirectVerb,
     RejectVerb,
     SayVerb,
-    Setup,
     StreamBody,
     Verb,
 )
-from engine.simulator.ticker import Ticker
-from engine.simulator.voices import CARRIER_VOICE, VoiceBank
-from engine.simulator.webhooks import Job, Outbox, WebhookSender
+from engine.simulator.voices import CARRIER_VOICE
+from engine.simulator.webhooks import Outbox
+from engine.simulator.world import World
 
 log = logging.getLogger(__name__)
 
@@ -41,31 +37,23 @@ DIAL_PAUSE_S: Final = 0.15
 """From the dial to the first ring."""
 STOP_S: Final = 1.0
 """How long the media socket may take to say `stop` and close."""
+MAX_REDIRECTS: Final = 100
+"""Documents that one call may ask for by redirect; more of them are a loop."""
 KEY_S: Final = 0.1
 WAIT_S: Final = {"w": 0.5, "W": 1.0}
 """Pauses in a sequence of keys."""
 
 
-@dataclass(slots=True)
-class World:
-    """What all calls of a simulator share."""
-
-    setup: Setup
-    http: aiohttp.ClientSession
-    sender: WebhookSender
-    voices: VoiceBank
-    ticker: Ticker
-    clock: Callable[[], int]
-    """Epoch milliseconds."""
-    spawn: Callable[[Job], object]
-    """Run something in the background; the simulator keeps hold of it."""
-    faults: Faults
-    numbers: dict[str, str] = field(default_factory=dict)
-    """Our numbers and the webhook address of each."""
-
-
 class NotNow(Exception):
     """The call can not do that in its present state."""
+
+
+class _Cut(Exception):
+    """The call can not go on."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason)
+        self.reason: Reason = reason
 
 
 class SimCall:
@@ -92,11 +80,14 @@ class SimCall:
         self._dtmf_sequence = dtmf_sequence
         self._rng = Random(f"{world.setup.seed}:{state.number}")
         self._sequence = 0
+        self._redirects = 0
         self._link: MediaLink | None = None
         self._next_stream: asyncio.Queue[StreamBody] = asyncio.Queue(1)
         self._over: asyncio.Future[Reason] = asyncio.get_running_loop().create_future()
         self._ended = asyncio.Event()
         self._time_limit: asyncio.TimerHandle | None = None
+        self._patience: asyncio.TimerHandle | None = None
+        """Of somebody who calls in and is not answered."""
 
     async def run(self) -> None:
         """Live the whole call. Returns when it is over and its last webhook is on its way."""
@@ -143,7 +134,10 @@ class SimCall:
 
     async def _live(self) -> Reason:
         inbound = self.state.direction == "inbound"
-        return await (self._live_inbound() if inbound else self._live_outbound())
+        try:
+            return await (self._live_inbound() if inbound else self._live_outbound())
+        except _Cut as cut:
+            return cut.reason
 
     def _result(self, life: asyncio.Task[Reason]) -> Reason:
         error = life.exception()
@@ -156,14 +150,27 @@ class SimCall:
         """Somebody calls our number."""
         await self._prepare_voice()
         self._move(Status.RINGING)
-        verbs = await self._ask_for_document("call.incoming")
-        if verbs is None:
-            return "no-document"
+        patience_s = self.person.manners.rings_for_ms / 1000
+        self._patience = asyncio.get_running_loop().call_later(patience_s, self.finish, "hangup-person")
+        verbs = await self._ring_on(await self._ask_for_document("call.incoming"))
         if verbs and isinstance(verbs[0], RejectVerb):
             return "busy" if verbs[0].reason == "busy" else "rejected"
         self._answer()
         self._post("call.answered", document_wanted=False)
         return await self._follow(verbs)
+
+    async def _ring_on(self, verbs: list[Verb]) -> list[Verb]:
+        """Pauses and redirects at the beginning of a document keep an unanswered call ringing: what comes then."""
+        while verbs:
+            match verbs[0]:
+                case PauseVerb(seconds=seconds):
+                    await asyncio.sleep(seconds)
+                    verbs = verbs[1:]
+                case RedirectVerb(url=url):
+                    verbs = await self._redirect(url)
+                case _:
+                    break
+        return verbs
 
     async def _live_outbound(self) -> Reason:
         """We were asked to call somebody."""
@@ -188,11 +195,9 @@ class SimCall:
         leg = self._answer()
         if self._document is not None:
             self._post("call.answered", document_wanted=False)
-            verbs: list[Verb] | None = self._document
+            verbs = self._document
         else:
             verbs = await self._ask_for_document("call.answered")
-        if verbs is None:
-            return "no-document"
         if self._dtmf_sequence:
             await self._play_keys(leg, self._dtmf_sequence)
         return await self._follow(verbs)
@@ -202,6 +207,8 @@ class SimCall:
 
     def _answer(self) -> Leg:
         """The person is on the line from here on."""
+        if self._patience is not None:
+            self._patience.cancel()
         self._move(Status.IN_PROGRESS)
         directory = self._world.setup.record_dir
         leg = Leg(
@@ -222,7 +229,8 @@ class SimCall:
     async def _follow(self, verbs: list[Verb]) -> Reason:
         """Do what the document says, verb by verb. At its end the carrier hangs up."""
         assert self.leg is not None
-        for verb in verbs:
+        while verbs:
+            verb, *verbs = verbs
             match verb:
                 case ConnectVerb():
                     await self._connect(self.leg, StreamBody(url=verb.url, token=verb.token))
@@ -231,6 +239,8 @@ class SimCall:
                     await self._announce(self.leg, verb.text)
                 case PauseVerb():
                     await asyncio.sleep(verb.seconds)
+                case RedirectVerb():
+                    verbs = await self._redirect(verb.url)
                 case HangupVerb() | RejectVerb():
                     break
                 case _:
@@ -284,8 +294,9 @@ class SimCall:
         self.state = self.state.moved(status, self._world.clock(), reason)
 
     def _end(self, reason: Reason) -> None:
-        if self._time_limit is not None:
-            self._time_limit.cancel()
+        for timer in (self._time_limit, self._patience):
+            if timer is not None:
+                timer.cancel()
         if self.leg is not None:
             self._world.ticker.remove(self.leg.tick)
             self.leg.close()
@@ -305,14 +316,23 @@ class SimCall:
     def _post(self, type_: WebhookType, **extra: str | bool) -> None:
         self.outbox.post(*self._webhook(type_, **extra))
 
-    async def _ask_for_document(self, type_: WebhookType) -> list[Verb] | None:
-        """The verbs that the other side answers with; None when there is no usable answer."""
-        reply = await self.outbox.ask(*self._webhook(type_, document_wanted=True))
+    async def _redirect(self, url: str) -> list[Verb]:
+        """The document at `url`. Raises _Cut."""
+        self._redirects += 1
+        if self._redirects > MAX_REDIRECTS:
+            raise _Cut("too-many-redirects")
+        return await self._ask_for_document("call.asks", url)
+
+    async def _ask_for_document(self, type_: WebhookType, at_url: str = "") -> list[Verb]:
+        """The verbs that the other side answers with, at the call's own address or at `at_url`. Raises _Cut when
+        there is no usable answer."""
+        url, webhook = self._webhook(type_, document_wanted=True)
+        reply = await self.outbox.ask(at_url or url, webhook)
         if not reply.ok:
             log.warning("call %s: %s was answered with %s %s", self.state.id, type_, reply.status, reply.why)
-            return None
+            raise _Cut("no-document")
         try:
             return Document.model_validate_json(reply.body).document
         except ValidationError as error:
             self.outbox.deliveries[-1].why = f"not a document: {error.error_count()} errors"
-            return None
+            raise _Cut("no-document") from error

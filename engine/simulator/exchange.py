@@ -11,7 +11,7 @@ from typing import Final
 
 import aiohttp
 
-from engine.simulator.call import SimCall, World
+from engine.simulator.call import SimCall
 from engine.simulator.cast import Cast
 from engine.simulator.model import CallState
 from engine.simulator.people import Person
@@ -19,6 +19,7 @@ from engine.simulator.setup import DialBody, InboundBody, PaceBody, Setup
 from engine.simulator.ticker import Ticker
 from engine.simulator.voices import VoiceBank
 from engine.simulator.webhooks import Job, WebhookSender
+from engine.simulator.world import World
 
 log = logging.getLogger(__name__)
 

@@ -12,6 +12,7 @@ WebhookType = Literal[
     "call.initiated",
     "call.ringing",
     "call.answered",
+    "call.asks",
     "call.dtmf",
     "call.ended",
     "stream.failed",
@@ -26,10 +27,14 @@ Reason = Literal[
     "rejected",
     "stream-lost",
     "no-document",
+    "too-many-redirects",
     "simulator-error",
     "simulator-stopped",
 ]
 """Why a call ended, in the carrier's words."""
+_FAILURES: Final = frozenset(
+    {"stream-lost", "no-document", "too-many-redirects", "simulator-error", "simulator-stopped"}
+)
 
 
 class Status(StrEnum):
@@ -103,7 +108,7 @@ class CallState:
 
     def ending(self, reason: Reason) -> Ending:
         """How the call ends for `reason` where it stands now: before the answer an end is not a completion."""
-        if reason in ("stream-lost", "no-document", "simulator-error", "simulator-stopped"):
+        if reason in _FAILURES:
             return Ending(Status.FAILED, reason)
         if self.status is Status.IN_PROGRESS:
             return Ending(Status.COMPLETED, reason)
@@ -133,6 +138,7 @@ def webhook_body(
 ) -> dict[str, Any]:
     """The JSON body of one webhook. `sequence` counts a call's webhooks from 1; `at` is epoch milliseconds.
 
-    `extra`: `digits` of call.dtmf, `detail` of stream.failed, `document_wanted` on call.incoming and call.answered.
+    `extra`: `digits` of call.dtmf, `detail` of stream.failed, `document_wanted` on call.incoming, call.answered and
+    call.asks (a redirect came due).
     """
     return {"id": event_id, "type": type_, "sequence": sequence, "at": at, "call": call.to_json(), **extra}

@@ -47,6 +47,8 @@ class Manners:
     answers: Answers = "yes"
     ring_ms: tuple[int, int] = (1500, 3500)
     """How long the telephone rings before it is answered (or found busy)."""
+    rings_for_ms: int = 60_000
+    """How long somebody who calls in lets it ring before they give up."""
     think_ms: tuple[int, int] = (250, 800)
     """From the end of the other side's words, as noticed, to the first word of the reply."""
     patience_ms: int = 8000

@@ -40,11 +40,20 @@ class RejectVerb(Body):
     reason: Literal["busy", "rejected"] = "rejected"
 
 
+class RedirectVerb(Body):
+    """Ask `url` for the next document."""
+
+    verb: Literal["redirect"]
+    url: HttpUrl
+
+
 class HangupVerb(Body):
     verb: Literal["hangup"]
 
 
-Verb = Annotated[ConnectVerb | SayVerb | PauseVerb | RejectVerb | HangupVerb, Field(discriminator="verb")]
+Verb = Annotated[
+    ConnectVerb | SayVerb | PauseVerb | RejectVerb | RedirectVerb | HangupVerb, Field(discriminator="verb")
+]
 
 
 class Document(Body):

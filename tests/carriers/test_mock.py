@@ -70,6 +70,10 @@ WEBHOOKS = {
         webhook("call.answered", "inbound", "in-progress"),
         event("answered", "call.answered", "inbound"),
     ),
+    "a redirect came due": (
+        webhook("call.asks", "inbound", document_wanted=True),
+        event("asks", "call.asks", "inbound", wants_document=True),
+    ),
     "dtmf": (webhook("call.dtmf", digits="1#"), event("dtmf", "call.dtmf", digits="1#")),
     "ended by the person": (
         webhook("call.ended", status="completed", reason="hangup-person"),

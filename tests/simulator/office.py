@@ -68,6 +68,8 @@ class Office:
         """Webhooks whose signature was wrong."""
         self.raw: list[tuple[str, str, bytes]] = []
         """Timestamp, signature and body of every webhook, as they came."""
+        self.urls: list[str] = []
+        """Where every webhook came in, as it was requested."""
         self.streams: list[Stream] = []
         self.bad_upgrades = 0
         self.answer: Answerer = self.connect
@@ -135,7 +137,8 @@ class Office:
         body = await request.read()
         webhook = json.loads(body)
         self.raw.append((request.headers["X-Sim-Timestamp"], request.headers["X-Sim-Signature"], body))
-        signed = self._signed(request, self.webhook_url, body)
+        self.urls.append(self.base_url + request.raw_path)
+        signed = self._signed(request, self.urls[-1], body)
         (self.webhooks if signed else self.refused).append(webhook)
         self._changed.set()
         if not signed:

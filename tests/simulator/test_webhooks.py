@@ -39,6 +39,7 @@ async def test_an_outbound_call_is_reported_in_order_and_numbered(start: Start) 
     assert [webhook["type"] for webhook in line.office.webhooks] == ORDER
     assert [webhook["sequence"] for webhook in line.office.webhooks] == [1, 2, 3, 4]
     assert ended["call"]["reason"] == "hangup-document" and ended["call"]["client_ref"] == "ours-1"
+    assert set(line.office.urls) == {line.office.webhook_url}
     assert line.office.refused == []
 
 
