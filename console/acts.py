@@ -89,6 +89,10 @@ class Acts:
         """Send keys."""
         return await self._run(call_id, "keys", self._client.dtmf(call_id, digits))
 
+    async def transfer(self, call_id: str, to: str) -> Outcome:
+        """Connect the caller with another number."""
+        return await self._run(call_id, f"transfer to {to}", self._client.transfer(call_id, to))
+
     async def floor(self, call_id: str, holder: Floor) -> Outcome:
         """Give the floor to somebody."""
         return await self._run(call_id, f"floor {holder}", self._client.floor(call_id, holder))

@@ -172,6 +172,11 @@ def _dtmf(parser: Parser) -> None:
     parser.add_argument("--digits", metavar="D", required=True, help="keys: 0-9 * # A-D, w waits half a second")
 
 
+def _transfer(parser: Parser) -> None:
+    _call_id(parser)
+    parser.add_argument("-t", "--to", metavar="E164", required=True, help="whom to connect the caller with, +1555…")
+
+
 def _status(parser: Parser) -> None:
     _call_id(parser, required=False)
 
@@ -219,6 +224,7 @@ _VERBS: Final = (
     _Verb("continue", "say something and wait for the answer", _continue, _ACT),
     _Verb("speak", "say something", _speak, _ACT),
     _Verb("dtmf", "press keys", _dtmf, _ACT),
+    _Verb("transfer", "connect the caller with another number", _transfer, _ACT),
     _Verb("end", "hang up", _call_id, _ACT),
     _Verb("status", "one call, or the calls of the engine", _status, "console.verbs.status"),
     _Verb("tail", "events as they happen", _tail, "console.verbs.tail"),

@@ -111,6 +111,21 @@ def _on_keys_out(board: Board, event: Event) -> None:
     board.note(event, f"keys sent: {_text(event.data, 'digits')}{_by(event)}")
 
 
+def _on_machine(board: Board, event: Event) -> None:
+    who = clean(_text(event.data, "answeredBy"), 20).replace("machine_end", "machine, greeting over")
+    action = clean(_text(event.data, "action"), 20).replace("_", " ")
+    board.note(event, f"answered by: {who or 'unknown'}{'' if action in ('', 'continue') else f' ({action})'}")
+
+
+def _on_transferred(board: Board, event: Event) -> None:
+    # Without the number: a note is not masked.
+    board.note(event, f"the caller was put through{_by(event)}")
+
+
+def _on_returned(board: Board, event: Event) -> None:
+    board.note(event, f"the caller is back: {clean(_text(event.data, 'why'), 80) or 'not reached'}")
+
+
 def _on_webhook(board: Board, event: Event) -> None:
     data, counts = event.data, board.webhooks
     verdict = _text(data, "verdict")
@@ -216,6 +231,9 @@ HANDLERS: Final[Mapping[str, Callable[[Board, Event], None]]] = {
     "call.answered": _on_answered,
     "call.ended": _on_ended,
     "call.error": _on_error,
+    "call.machine": _on_machine,
+    "call.returned": _on_returned,
+    "call.transferred": _on_transferred,
     "dtmf.received": _on_keys_in,
     "dtmf.sent": _on_keys_out,
     "engine.started": _on_engine_started,

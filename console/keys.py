@@ -66,6 +66,16 @@ COMMANDS: Final[tuple[Command, ...]] = (
     Command(
         "keypad", ("d",), "keypad", "Send keys into the selected call", "calls", "[DIGITS]", "live", 9, ("dtmf",)
     ),
+    Command(
+        "transfer",
+        ("x",),
+        "transfer",
+        "Put the caller through (asks first)",
+        "calls",
+        "[NUMBER]",
+        "live",
+        aliases=("forward",),
+    ),
     Command("hold", ("h",), "hold", "Hold the agent, or hand the floor back to it", "floor", "", "live", 5),
     Command("take", ("t",), "take", "Take the floor yourself, or hand it back", "floor", "", "live", 8),
     Command("filter", ("slash",), "filter", "Show calls by number, state or words said", "view", "[WORDS]", "", 6),

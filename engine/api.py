@@ -119,10 +119,16 @@ class EngineApi(Protocol):
         """Say a line and wait for the caller's answer, which is returned."""
 
     async def send_dtmf(self, call_id: str, digits: str, by: str = "") -> None:
-        """Play keys into the call."""
+        """Play keys into the call; returns when they were played."""
 
     async def end(self, call_id: str, by: str = "") -> None:
         """Hang up. A call that is already over is a success."""
+
+    async def transfer(self, call_id: str, to: str, by: str = "") -> None:
+        """Connect the caller with another number; returns when the carrier took it.
+
+        The call stays ours: it comes back when nobody answers there, and it is over when they have talked.
+        """
 
     async def set_floor(self, call_id: str, holder: Floor, by: str = "") -> None:
         """Who speaks for our side from now on."""

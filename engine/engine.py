@@ -104,6 +104,7 @@ class Engine(EngineApi):
             self._calls,
             self._operations,
             self._exposure.stream_url,
+            self._exposure.webhook_url,
             lambda: self._parts,
         )
         pipeline = WebhookPipeline(
@@ -249,7 +250,10 @@ class Engine(EngineApi):
         return await self._operations.ask(call_id, message, by)
 
     async def send_dtmf(self, call_id: str, digits: str, by: str = "") -> None:
-        await self._operations.send_dtmf(call_id, digits, by)
+        await self._operations.send_dtmf(call_id, digits, by, self._exposure.webhook_url())
+
+    async def transfer(self, call_id: str, to: str, by: str = "") -> None:
+        await self._operations.transfer(call_id, to, by, self._exposure.webhook_url())
 
     async def end(self, call_id: str, by: str = "") -> None:
         await self._operations.end(call_id, by)

@@ -13,6 +13,7 @@ from engine.calls.policy import admit
 from engine.carriers.base import Carrier, CarrierEvent, Document, Hangup, Reject
 from engine.config import Config
 from engine.keyed_lock import KeyedLock
+from engine.live import machine, transfer
 from engine.live.parts import Parts
 from engine.live.registry import LiveCalls
 from engine.operations import Operations
@@ -36,6 +37,7 @@ class CarrierEvents:
         calls: LiveCalls,
         operations: Operations,
         stream_url: Callable[[], str],
+        webhook_url: Callable[[], str],
         parts: Callable[[], Parts],
     ) -> None:
         self._config = config
@@ -45,6 +47,7 @@ class CarrierEvents:
         self._calls = calls
         self._operations = operations
         self._stream_url = stream_url
+        self._webhook_url = webhook_url
         self._parts = parts
         self._locks = KeyedLock()
 
@@ -74,9 +77,12 @@ class CarrierEvents:
 
     async def _known(self, call: Call, event: CarrierEvent) -> Outcome:
         drafts: list[Draft] = []
+        live = self._calls.get(call.call_id)
         if call.provider_call_id is None:
             drafts.append(Draft("call.accepted", call.call_id, {"providerCallId": event.provider_call_id}))
         effect: str = event.type
+        if live is not None:
+            drafts += live.machine.verdict(event.answered_by)
         if event.type in _STATE_FACTS:
             drafts.append(Draft(_STATE_FACTS[event.type], call.call_id))
         elif event.type == "dtmf":
@@ -85,9 +91,13 @@ class CarrierEvents:
             effect = "nothing: a newer stream is up"
         elif event.type == "stream_failed":
             drafts.append(Draft("call.error", call.call_id, {"code": "stream_failed", "message": event.detail}))
+        elif event.type == "transfer_over":
+            drafts += self._calls.closing_facts(call.call_id) if event.reached else []
+            drafts += transfer.over(call, event, live.handover if live is not None else None)
         elif event.type == "ended":
             drafts += self._calls.closing_facts(call.call_id)
-            reason = (event.reason or State.COMPLETED).value
+            setting = self._config.outbound.answering_machine
+            reason = machine.ended_as(call, setting, event.reason or State.COMPLETED).value
             drafts.append(
                 Draft(
                     "call.ended",
@@ -99,18 +109,33 @@ class CarrierEvents:
             effect = f"ended: {reason}"
         if drafts:
             await self._recorder.record(*drafts)
+        if live is not None:
+            live.take_note(event)
         if not event.wants_document:
             return Outcome((), call.call_id, effect)
-        self._calls.start(self._book.get(call.call_id) or call, self._parts())
-        return self._document(call, event)
+        current = self._book.get(call.call_id) or call
+        if current.live:
+            self._calls.start(current, self._parts())
+        return self._document(current, event)
 
     def _streams(self, call: Call) -> bool:
         live = self._calls.get(call.call_id)
         return live is not None and live.streaming
 
     def _document(self, call: Call, event: CarrierEvent) -> Outcome:
+        if event.type == "transfer_over" and event.reached:
+            return Outcome((Hangup(),), call.call_id, "document: hang up, the transfer is over")
+        if call.media == "inline":
+            return self._notice(call, event)
         document = self._operations.connect_document(call.call_id, self._stream_url())
         return Outcome(document, call.call_id, f"document: connect, after {event.raw_type or event.type}")
+
+    def _notice(self, call: Call, event: CarrierEvent) -> Outcome:
+        """A notice that did not fit in the dial is asked for at the answer; later the carrier asks what now."""
+        if event.type == "answered":
+            document = self._operations.notice(call.call_id, call.message, self._webhook_url())
+            return Outcome(document, call.call_id, "document: the notice")
+        return Outcome(machine.after_notice(call), call.call_id, "document: after the notice")
 
     async def _incoming(self, event: CarrierEvent) -> Outcome:
         """A call that we did not place: let it in or refuse it, before any stream exists."""

@@ -5,19 +5,27 @@ Each method refuses with a reason before anything happens, and records before it
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import uuid
+from collections.abc import Mapping
 from typing import Final
 
 from engine.api import Refusal, Slug
 from engine.book import CallBook
 from engine.calls import Call, Draft, Floor, Mode, Speaker, State
+from engine.calls.call import Media
 from engine.calls.policy import are_dtmf, is_e164
-from engine.carriers.base import Carrier, CarrierError, Connect, DialOrder, Document, Hangup, Say
+from engine.carriers.base import Carrier, CarrierError, Connect, DialOrder, Document, Keys, Redirect
+from engine.carriers.links import link
 from engine.config import Config
+from engine.live import machine
+from engine.live.call import LiveCall
 from engine.live.hangup import HangUps
 from engine.live.parts import Parts
 from engine.live.registry import LiveCalls, StreamTokens
+from engine.live.transfer import Transfers
+from engine.media.dtmf import duration_ms
 from engine.recorder import Recorder
 from engine.store import StoreError
 
@@ -26,12 +34,14 @@ log = logging.getLogger(__name__)
 MAX_MESSAGE: Final = 4000
 """Characters of one line: what carriers take at most."""
 END_SECONDS: Final = 10.0
+KEYS_SLACK_SECONDS: Final = 10.0
+"""How much longer than their tones keys may take that the carrier plays."""
 MOCK_FROM: Final = "+15550000000"
 """Our number where none is configured, on the simulated carrier only."""
 
 
 class Operations:
-    """Dial, speak, ask, press keys, take the floor, end."""
+    """Dial, speak, ask, press keys, put through, take the floor, end."""
 
     def __init__(
         self,
@@ -50,6 +60,7 @@ class Operations:
         self._calls = calls
         self._tokens = tokens
         self._hang_ups = hang_ups
+        self._transfers = Transfers(config, carrier, recorder, book.get)
         self._dialing: set[str] = set()
         self.uncertain: list[str] = []
         """Calls whose dial may or may not have happened; the reconciler takes them from here."""
@@ -75,6 +86,8 @@ class Operations:
         """Place a call; returns its id once the carrier took the dial. Raises Refusal."""
         mode = mode or self._config.outbound.default_mode
         number, sender = self._check_dial(to, message, mode, dtmf_sequence)
+        media = self._media(mode)
+        detects = machine.detection(self._config, capable=self._carrier.capabilities.machine_detection)
         call_id = str(uuid.uuid4())
         order = DialOrder(
             call_id=call_id,
@@ -83,12 +96,13 @@ class Operations:
             webhook_url=webhook_url,
             ring_timeout_ms=self._config.ring_timeout_ms,
             max_duration_seconds=self._config.max_duration_seconds,
-            inline=self._inline(mode, message),
+            inline=self.notice(call_id, message, webhook_url) if media == "inline" else (),
             dtmf_sequence=dtmf_sequence,
+            detect_machine=detects,
         )
         self._dialing.add(call_id)
         try:
-            await self._dial(parts, order, mode, message, by)
+            await self._dial(parts, order, {"mode": mode, "message": message, "media": media, "by": by})
         finally:
             self._dialing.discard(call_id)
         return call_id
@@ -136,21 +150,34 @@ class Operations:
         live = {call.call_id for call in self._book.live() if call.direction == "outbound"}
         return live | self._dialing
 
-    def _inline(self, mode: Mode, message: str) -> Document:
-        if mode == "notify" and message and self._carrier.capabilities.inline_notify:
-            return (Say(message), Hangup())
-        return ()
+    def _media(self, mode: Mode) -> Media:
+        """How a call that is about to be placed will be spoken in. Raises Refusal."""
+        can = self._carrier.capabilities
+        if mode == "notify" and can.inline_notify:
+            return "inline"
+        if self._config.streaming.enabled and can.streaming:
+            return "stream"
+        if can.native_speech:
+            return "native"
+        raise Refusal(
+            "provider_not_ready",
+            f"{self._carrier.name} has no voice of its own, and media streams are switched off",
+            "set streaming.enabled: true",
+        )
 
-    async def _dial(self, parts: Parts, order: DialOrder, mode: Mode, message: str, by: str) -> None:
+    def notice(self, call_id: str, message: str, webhook_url: str) -> Document:
+        """What a notify call with inline media does by itself."""
+        detects = machine.detection(self._config, capable=self._carrier.capabilities.machine_detection)
+        return machine.notice(message, self._config, link(webhook_url, "connect", call_id), detects=detects)
+
+    async def _dial(self, parts: Parts, order: DialOrder, how: Mapping[str, str]) -> None:
         call_id = order.call_id
         facts = {
             "provider": self._carrier.name,
             "direction": "outbound",
-            "mode": mode,
             "from": order.from_number,
             "to": order.to_number,
-            "message": message,
-            "by": by,
+            **how,
         }
         try:
             await self._recorder.record(Draft("call.initiated", call_id, facts), Draft("call.dialing", call_id))
@@ -189,7 +216,7 @@ class Operations:
     async def speak(self, call_id: str, message: str, by: str) -> None:
         """Say a line; returns when it was heard, at least in part."""
         text = _checked(message)
-        live = self._calls.connected(call_id)
+        live = self._with_us(call_id)
         line = live.say(text, _speaker(by))
         ending = await line.done
         if ending == "failed":
@@ -200,24 +227,58 @@ class Operations:
     async def ask(self, call_id: str, message: str, by: str) -> str:
         """Say a line and return the caller's answer."""
         text = _checked(message)
-        live = self._calls.connected(call_id)
+        live = self._with_us(call_id)
         return await live.ask(text, _speaker(by), self._config.transcript_timeout_ms)
 
-    async def send_dtmf(self, call_id: str, digits: str, by: str) -> None:
-        """Play keys into the call."""
+    async def send_dtmf(self, call_id: str, digits: str, by: str, webhook_url: str) -> None:
+        """Play keys into the call; returns when they were played."""
         if not are_dtmf(digits):
-            raise Refusal("invalid_digits", f"{digits[:40]!r} are not keys", "use 0-9 * # and w for a pause")
-        live = self._calls.connected(call_id)
-        if not self._carrier.capabilities.send_dtmf:
-            raise Refusal("not_supported", f"{self._carrier.name} can not send keys into a call")
+            raise Refusal("invalid_digits", f"{digits[:40]!r} are not keys", "use 0-9 A-D * # and w for a pause")
+        live = self._with_us(call_id)
         call = self._known(live.call_id)
         try:
-            await self._carrier.send_dtmf(call.provider_call_id or "", digits)
+            if self._carrier.capabilities.send_dtmf:
+                await self._carrier.send_dtmf(call.provider_call_id or "", digits)
+            elif call.media == "stream":
+                digits = await self._press(live, digits, by)
+            else:
+                await self._instruct_keys(live, digits, webhook_url)
         except CarrierError as error:
             code: Slug = "call_ended" if error.kind == "gone" else "carrier_refused"
             raise Refusal(code, f"the keys were not sent: {error}", error.link) from error
         self._recorder.post(Draft("dtmf.sent", call.call_id, {"digits": digits, "by": by}))
         await self._recorder.settle()
+
+    async def _press(self, live: LiveCall, digits: str, by: str) -> str:
+        """Keys as tones on the stream, where they wait their turn. Raises Refusal unless all of them were heard."""
+        line = live.say(digits, "agent", "keys")
+        ending = await line.done
+        if ending == "heard":
+            return digits
+        if line.heard_text:
+            self._recorder.post(Draft("dtmf.sent", live.call_id, {"digits": line.heard_text, "by": by}))
+            raise Refusal("speech_unavailable", f"only the keys {line.heard_text} were heard", "send the rest again")
+        if ending == "failed":
+            raise Refusal("speech_unavailable", f"the keys were not sent: {line.error}")
+        raise Refusal("speech_unavailable", "the keys were dropped before they were heard", "send them again")
+
+    async def _instruct_keys(self, live: LiveCall, digits: str, webhook_url: str) -> None:
+        """Keys as a document, on a call that has no stream to lose; the carrier asks what now when it played them."""
+        again = Redirect(link(webhook_url, "connect", live.call_id))
+        live.asked.clear()
+        await self._carrier.instruct(live.streamless(), (Keys(digits), again))
+        try:
+            async with asyncio.timeout(duration_ms(digits) / 1000 + KEYS_SLACK_SECONDS):
+                await live.asked.wait()
+        except TimeoutError as error:
+            raise Refusal("timeout", "the carrier has not said that the keys were played") from error
+        if not self._known(live.call_id).live:
+            raise Refusal("call_ended", "the call ended while the keys were played")
+
+    async def transfer(self, call_id: str, to: str, by: str, webhook_url: str) -> None:
+        """Connect the caller with another number; returns when the carrier took it."""
+        self._transfers.check(to)
+        await self._transfers.start(self._calls.connected(call_id), to, by, webhook_url)
 
     async def end(self, call_id: str, by: str) -> None:
         """Hang up; a call that is over already is a success."""
@@ -235,6 +296,23 @@ class Operations:
     def connect_document(self, call_id: str, stream_url: str) -> Document:
         """The instructions that hand a call's audio to us."""
         return (Connect(stream_url, self._tokens.current(call_id)),)
+
+    def _with_us(self, call_id: str) -> LiveCall:
+        """A call whose caller can hear us. Raises Refusal."""
+        live = self._calls.connected(call_id)
+        if live.handover.away:
+            raise Refusal(
+                "call_not_connected",
+                f"the caller is put through to {live.handover.to} and can not hear us",
+                "wait until that is over, or end the call",
+            )
+        if self._known(live.call_id).media == "inline":
+            raise Refusal(
+                "not_supported",
+                "this call is a notice that the carrier speaks by itself: nothing else can be said in it",
+                "use mode conversation for a call to talk in",
+            )
+        return live
 
     def _known(self, call_id: str) -> Call:
         call = self._book.get(call_id)

@@ -105,6 +105,8 @@ class Reconciler:
         log.info("call %s goes on", call.call_id)
         await self._recorder.record(*_lost_lines(call))
         live = self._calls.start(self._book.get(call.call_id) or call, parts)
+        if call.media != "stream" or call.transferred_to:
+            return  # there is no stream to open; a caller who was put through comes back by themselves
         if call.answered_at is not None and self._carrier.capabilities.reopen_stream and not live.streaming:
             await live.reopen_stream()
 

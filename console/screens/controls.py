@@ -37,6 +37,7 @@ class Controls:
             "continue": self.ask,
             "end": self.end,
             "keypad": self.keypad,
+            "transfer": self.transfer,
             "hold": self.hold,
             "take": self.take,
             "filter": self.open_filter,
@@ -169,6 +170,11 @@ class Controls:
             self.warn("keys are 0-9 * # A-D, and w or W to wait")
         else:
             self.screen.app.push_screen(KeypadDialog(self._shown_number(call)), send)
+
+    def transfer(self, argument: str) -> None:
+        from console.screens.transferring import transfer
+
+        transfer(self, argument)
 
     # -- the floor ----------------------------------------------------------------------------
 

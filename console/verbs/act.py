@@ -1,4 +1,4 @@
-"""call, continue, speak, dtmf and end: one request to the running engine each."""
+"""call, continue, speak, dtmf, transfer and end: one request to the running engine each."""
 
 from __future__ import annotations
 
@@ -48,6 +48,11 @@ async def _dtmf(client: EngineClient, args: Namespace) -> _Result:
     return _SUCCESS, "sent"
 
 
+async def _transfer(client: EngineClient, args: Namespace) -> _Result:
+    await client.transfer(args.call_id, args.to)
+    return _SUCCESS, "put through: the call comes back if nobody answers there"
+
+
 async def _end(client: EngineClient, args: Namespace) -> _Result:
     await client.end(args.call_id)
     return _SUCCESS, "ended"
@@ -58,5 +63,6 @@ _ACTS: Final[Mapping[str, Callable[[EngineClient, Namespace], Awaitable[_Result]
     "continue": _continue,
     "speak": _speak,
     "dtmf": _dtmf,
+    "transfer": _transfer,
     "end": _end,
 }

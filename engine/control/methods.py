@@ -105,6 +105,10 @@ class Dispatcher:
         await self._api.send_dtmf(params.call_id, params.digits, by)
         return _SUCCESS
 
+    async def transfer(self, params: p.Transfer, by: str) -> Result:
+        await self._api.transfer(params.call_id, params.to, by)
+        return _SUCCESS
+
     async def end(self, params: p.OneCall, by: str) -> Result:
         await self._api.end(params.call_id, by)
         return _SUCCESS
@@ -196,6 +200,7 @@ METHODS: Final[Mapping[str, Method]] = {
     "voicecall.continue.result": _method(p.Operation, Dispatcher.continue_result),
     "voicecall.speak": _method(p.Say, Dispatcher.speak, acts=True),
     "voicecall.dtmf": _method(p.Dtmf, Dispatcher.dtmf, acts=True),
+    "voicecall.transfer": _method(p.Transfer, Dispatcher.transfer, acts=True),
     "voicecall.end": _method(p.OneCall, Dispatcher.end, acts=True),
     "voicecall.floor": _method(p.SetFloor, Dispatcher.floor, acts=True),
     "voicecall.status": _method(p.Status, Dispatcher.status),

@@ -58,6 +58,11 @@ class Dtmf(Params):
     digits: str = Field(max_length=200)
 
 
+class Transfer(Params):
+    call_id: CallId
+    to: str = Field(max_length=100)
+
+
 class OneCall(Params):
     call_id: CallId
 

@@ -14,13 +14,15 @@ from typing import Any, Final
 
 from engine.api import Refusal
 from engine.calls import Call, Draft, Floor, Speaker, State
-from engine.carriers.base import CarrierError, Connect, Streamless
+from engine.carriers.base import CarrierError, CarrierEvent, Connect, Streamless
 from engine.live.ears import Ears
 from engine.live.limits import Limits
 from engine.live.listening import Listeners
+from engine.live.machine import Machine
 from engine.live.mouth import Kind, Mouth, MouthFull, Utterance
 from engine.live.parts import Parts
 from engine.live.replies import Replies
+from engine.live.transfer import SORRY, Handover
 from engine.live.turn_clock import TurnClock
 from engine.media.audio import Audio
 from engine.media.session import MediaSession
@@ -59,6 +61,8 @@ class LiveCall:
         if call.answered_at is not None:
             self.answered.set()
         self._streaming = asyncio.Event()
+        self._stream_over = asyncio.Event()
+        self._stream_over.set()
         self._session: MediaSession | None = None
         self._greeted = call.answered_at is not None and bool(call.transcript)
         self._answer: asyncio.Future[str] | None = None
@@ -90,6 +94,12 @@ class LiveCall:
             parts.recorder.settle,
             parts.now_ms,
         )
+        self.machine = Machine(
+            call.call_id, parts, self.mouth, self._be_silent, self.streamless, self._first_words, self._spawn
+        )
+        self.handover = Handover(call.transferred_to)
+        self.asked = asyncio.Event()
+        """Set when the carrier asks what now, and at the end."""
 
     # -- life ---------------------------------------------------------------------------------
 
@@ -102,7 +112,7 @@ class LiveCall:
                 if self._call.mode == "conversation":
                     group.create_task(self.ears.run())
                 group.create_task(Limits(self.call_id, self._parts, self.answered, self._streaming).run())
-                if not self._greeted:
+                if not self._greeted and self._call.media != "inline":
                     group.create_task(self._greet(self.mouth.prepare(self._first_words(), group)))
                 await self._over.wait()
                 raise _Over
@@ -130,6 +140,7 @@ class LiveCall:
             self._answer.set_exception(Refusal("call_ended", "the call ended before the caller answered"))
             self._answer.exception()
         self.listeners.close()
+        self.asked.set()
         self._over.set()
 
     def closing_facts(self) -> list[Draft]:
@@ -141,6 +152,14 @@ class LiveCall:
     def streaming(self) -> bool:
         """A media stream is up."""
         return self._streaming.is_set()
+
+    def take_note(self, event: CarrierEvent) -> None:
+        """The carrier said something about this call, and it was recorded."""
+        self.machine.act()
+        if event.type == "asks":
+            self.asked.set()
+        elif event.type == "transfer_over" and not event.reached:
+            self.come_back()
 
     def post_fact(self, type_: str, data: dict[str, object]) -> None:
         """Record a fact of this call that nobody waits for."""
@@ -182,6 +201,7 @@ class LiveCall:
         self.listeners.attach(session)
         self.mouth.attach(session.playout)
         self._streaming.set()
+        self._stream_over.clear()
         try:
             why = await session.run(_FrameHandler(self, started.stream_id, self._call.mode == "conversation"))
         except Exception as error:
@@ -191,6 +211,7 @@ class LiveCall:
             if self._session is session:
                 self._session = None
                 self._streaming.clear()
+                self._stream_over.set()
                 self.mouth.detach()
         if self._session is None and not self._over.is_set():
             self._spawn(self._recover_stream({**facts, "why": why}))
@@ -198,12 +219,15 @@ class LiveCall:
     async def reopen_stream(self) -> None:
         """Ask the carrier to open the media stream again."""
         token = self._parts.issue_token(self.call_id)
-        await self._parts.carrier.reopen_stream(self._streamless(), Connect(self._parts.stream_url(), token))
+        await self._parts.carrier.reopen_stream(self.streamless(), Connect(self._parts.stream_url(), token))
 
-    def _streamless(self) -> Streamless:
-        """Proof that no document can cut off a stream of ours now. Raises CarrierError where one is up."""
+    def streamless(self) -> Streamless:
+        """Proof that no document can cut anybody off now. Raises CarrierError where a stream is up, or the caller
+        talks to somebody else."""
         if self._streaming.is_set():
             raise CarrierError("a media stream is up: new instructions would cut it off")
+        if self.handover.away:
+            raise CarrierError("the caller was put through: new instructions would fetch them back")
         return Streamless(self._call.provider_call_id or "")
 
     async def _recover_stream(self, facts: dict[str, object]) -> None:
@@ -212,6 +236,8 @@ class LiveCall:
         A stream that ends because the call does is not lost; the carrier says so a moment later.
         """
         await asyncio.sleep(LOST_SECONDS)
+        if self.handover.away:
+            return
         if not self._streaming.is_set():
             self.post_fact("stream.lost", facts)
         can_reopen = self._parts.carrier.capabilities.reopen_stream
@@ -225,6 +251,40 @@ class LiveCall:
         except CarrierError as error:
             reason = State.COMPLETED if error.kind == "gone" else State.ERROR
             self._parts.hang_up(self.call_id, reason, "carrier", f"the media stream was lost: {error}")
+
+    # -- the caller talks to somebody else (engine.live.transfer.Handed) ----------------------
+
+    def let_go(self) -> None:
+        """The caller is away: be silent, answer nothing."""
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(Refusal("call_not_connected", "the caller was put through to somebody else"))
+            self._answer.exception()
+        self._be_silent(f"the caller was put through to {self.handover.to}")
+
+    def stay(self) -> None:
+        """The transfer did not come about: the call goes on as it was."""
+        self.handover.end()
+        if "start" in self._call.rungs and not self._streaming.is_set():
+            self._spawn(self._recover_stream({"why": "it ended for a transfer that did not come about"}))
+
+    def come_back(self) -> None:
+        """Nobody was there: the carrier gives the caller back to us."""
+        self.handover.end()
+        if self._call.media == "stream":
+            self._spawn(self._await_stream())
+        if self._floor == "agent" and not self.mouth.full:
+            self.say(SORRY, "agent")
+
+    async def stream_ended(self) -> None:
+        """Return when no media stream is up."""
+        await self._stream_over.wait()
+
+    async def _await_stream(self) -> None:
+        try:
+            async with asyncio.timeout(REOPEN_SECONDS):
+                await self._streaming.wait()
+        except TimeoutError:
+            self._parts.hang_up(self.call_id, State.ERROR, "engine", "the caller did not come back to the stream")
 
     # -- speaking -----------------------------------------------------------------------------
 
@@ -276,8 +336,13 @@ class LiveCall:
         if holder != "agent":
             self.replies.revoke()
             self.mouth.cut(f"the floor went to {holder}")
-        if holder == "held":
+        if holder == "held" and not self.handover.away:
             self.say(HOLDING, "agent", "hold")
+
+    def _be_silent(self, why: str) -> None:
+        """Say nothing more of what was meant to be said."""
+        self.replies.revoke()
+        self.mouth.cut(why)
 
     def _first_words(self) -> str:
         call = self._call
@@ -298,7 +363,7 @@ class LiveCall:
                 log.warning("call %s: greeted before recognition was ready", self.call_id)
         notify = self._call.mode == "notify"
         text = self._first_words()
-        if self._greeted or not text or (self._floor != "agent" and not notify):
+        if self._greeted or self.machine.talks or not text or (self._floor != "agent" and not notify):
             return
         self._greeted = True
         line = self.mouth.say(text, kind="notify" if notify else "greeting", prepared=prepared)
@@ -309,11 +374,15 @@ class LiveCall:
     async def _notified(self, line: Utterance) -> None:
         """A notice ends its call, and the end says whether it was heard."""
         ending = await line.done
+        if self.machine.talks or self.handover.away:
+            return
         if ending != "heard":
             why = line.error or "it was not heard to its end"
             self._parts.hang_up(self.call_id, State.FAILED, "engine", f"the message was not delivered: {why}")
             return
         await asyncio.sleep(self._parts.config.outbound.notify_hangup_delay_sec)
+        if await self.machine.has_call() or self.handover.away:
+            return
         self._parts.hang_up(self.call_id, State.COMPLETED, "engine", "the message was delivered")
 
     def _bot_hangs_up(self, end: EndCall) -> None:
@@ -328,6 +397,8 @@ class LiveCall:
         self.replies.caller_began()
 
     def caller_interrupts(self) -> None:
+        if self.machine.talks:
+            return  # nobody is there to be listened to: the beep, or what is left of a greeting
         self.replies.revoke()
         self.mouth.interrupted("the caller interrupted")
 
@@ -336,6 +407,8 @@ class LiveCall:
 
     def caller_said(self, text: str, clock: TurnClock) -> None:
         self.replies.caller_quiet()
+        if self.machine.talks:
+            return
         if self._turn_lock.locked():
             if self._answer is not None and not self._answer.done():
                 self._answer.set_result(text)

@@ -30,11 +30,16 @@ class Limits:
         if not await self._within(self._answered, self._ring_seconds()):
             self._hang_up(State.NO_ANSWER, "nobody answered in time")
             return
-        if not await self._within(self._streaming, STREAM_SECONDS):
+        if self._needs_stream() and not await self._within(self._streaming, STREAM_SECONDS):
             self._hang_up(State.ERROR, "answered, but no media stream was opened")
             return
         await asyncio.sleep(self._seconds_left())
         self._hang_up(State.TIMEOUT, "the call reached max_duration_seconds")
+
+    def _needs_stream(self) -> bool:
+        """A call that the carrier speaks in has none, nor has one whose caller was put through."""
+        call = self._parts.book.get(self._call_id)
+        return call is None or (call.media == "stream" and not call.transferred_to)
 
     def _ring_seconds(self) -> float | None:
         """How long this call may ring by our own clock; an inbound call rings by the carrier's alone."""

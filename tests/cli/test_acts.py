@@ -24,6 +24,8 @@ def test_a_call_is_placed_spoken_to_continued_and_ended(run: Run, engine: Runnin
     answer = run("continue", "--call-id", call_id, "-m", "Which day?")
     assert answer.json == {"success": True, "transcript": "Which day?"}
     assert run("dtmf", "--call-id", call_id, "--digits", "12#").json == {"success": True}
+    assert run("transfer", "--call-id", call_id, "--to", "+15550100177").json == {"success": True}
+    assert run("status", "--call-id", call_id).json["transferredTo"] == "+15550100177"
     assert run("end", "--call-id", call_id).json == {"success": True}
     again = run("end", "--call-id", call_id)
     assert (again.code, again.json) == (0, {"success": True})
@@ -66,7 +68,14 @@ def test_an_engine_that_waited_in_vain_exits_4(run: Run, engine: Running, monkey
 
 @pytest.mark.parametrize(
     "line",
-    ["call -m hi", "continue --call-id x -m hi", "speak --call-id x -m hi", "dtmf --call-id x --digits 1", "tail"],
+    [
+        "call -m hi",
+        "continue --call-id x -m hi",
+        "speak --call-id x -m hi",
+        "dtmf --call-id x --digits 1",
+        "transfer --call-id x -t +15550100177",
+        "tail",
+    ],
 )
 def test_without_an_engine_acting_exits_3_and_says_how_to_start_one(run: Run, home: Path, line: str) -> None:
     ran = run(*line.split())

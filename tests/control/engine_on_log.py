@@ -81,6 +81,10 @@ class EchoEngine:
         self._known(call_id)
         await self.record("dtmf.sent", call_id, digits=digits, by=by)
 
+    async def transfer(self, call_id: str, to: str, by: str = "") -> None:
+        self._known(call_id)
+        await self.record("call.transferred", call_id, to=to, by=by)
+
     async def end(self, call_id: str, by: str = "") -> None:
         if self._known(call_id).live:
             await self.record("call.ended", call_id, reason="hangup-bot", by=by)

@@ -75,8 +75,12 @@ class EngineClient(ABC):
         return str(result["transcript"])
 
     async def dtmf(self, call_id: str, digits: str) -> None:
-        """Play keys into the call."""
-        await self._request("voicecall.dtmf", {"callId": call_id, "digits": digits})
+        """Play keys into the call; returns when they were played, after what is being said."""
+        await self._request("voicecall.dtmf", {"callId": call_id, "digits": digits}, TALK_S)
+
+    async def transfer(self, call_id: str, to: str) -> None:
+        """Connect the caller with another E.164 number; returns when the carrier took it."""
+        await self._request("voicecall.transfer", {"callId": call_id, "to": to}, DIAL_S)
 
     async def end(self, call_id: str) -> None:
         """Hang up. A call that is over already is a success."""

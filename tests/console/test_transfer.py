@@ -1,0 +1,103 @@
+"""Putting a caller through from the console: typed or by key, judged, asked about once."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.api import Refusal
+from tests.console.harness import bench
+from tests.console.scripted import Script
+
+
+def quiet() -> Script:
+    script = Script()
+    script.talking("anna")
+    return script
+
+
+async def test_a_number_that_was_typed_is_asked_about_before_anything_happens() -> None:
+    async with bench(quiet().events) as made:
+        await made.type(":transfer +1 555 010 0177")
+        await made.press("enter")
+        assert await made.shows("Put this caller through?")
+        assert "+15550100142 will talk to +15550100177" in made.text()
+        await made.press("enter")
+        assert made.client.requests == [], "the safe answer has the focus"
+        await made.type(":transfer +15550100177")
+        await made.press("enter", "escape")
+        assert made.client.requests == []
+        await made.type(":transfer +15550100177")
+        await made.press("enter", "y")
+        sent = await made.requested()
+        assert sent == [("voicecall.transfer", {"callId": "anna", "to": "+15550100177"})]
+        await made.answered()
+        assert made.notices() == ["put through to +15550100177: it comes back if nobody answers"]
+
+
+async def test_the_key_has_the_number_typed() -> None:
+    async with bench(quiet().events) as made:
+        await made.press("x")
+        await made.type("+15550100177")
+        await made.press("enter")
+        assert await made.shows("Put this caller through?")
+        await made.press("y")
+        assert len(await made.requested()) == 1
+
+
+@pytest.mark.parametrize(
+    ("typed", "why"),
+    [
+        ("555", "begin with +"),
+        ("+1555", "the number is too short"),
+        ("+1555x", "only digits"),
+        ("+0155501001", "begin"),
+    ],
+)
+async def test_a_number_that_is_none_is_not_asked_about(typed: str, why: str) -> None:
+    async with bench(quiet().events) as made:
+        await made.type(f":transfer {typed}")
+        await made.press("enter")
+        assert any(why in notice for notice in made.notices())
+        assert made.app.screen is made.screen
+        assert made.client.requests == []
+
+
+async def test_a_carrier_that_can_not_transfer_says_so() -> None:
+    async with bench(quiet().events) as made:
+        made.client.answers["voicecall.transfer"] = Refusal("not_supported", "mock can not transfer calls")
+        await made.type(":transfer +15550100177")
+        await made.press("enter", "y")
+        await made.requested()
+        await made.answered()
+        assert made.notices() == ["transfer: not_supported mock can not transfer calls"]
+
+
+async def test_masked_numbers_stay_masked_in_the_question() -> None:
+    async with bench(quiet().events) as made:
+        await made.press("m")
+        await made.type(":transfer +15550100177")
+        await made.press("enter")
+        assert await made.shows("Put this caller through?")
+        assert "+15550100142" not in made.text()
+        assert "+15550100177" not in made.text()
+
+
+async def test_a_call_that_is_over_is_not_put_through() -> None:
+    script = quiet()
+    script.ended("anna")
+    async with bench(script.events) as made:
+        await made.type(":transfer +15550100177")
+        await made.press("enter")
+        assert any("this call is over" in notice for notice in made.notices())
+
+
+async def test_the_transcript_tells_of_machines_and_of_callers_that_left_and_came_back() -> None:
+    script = quiet()
+    script.add("call.machine", "anna", answeredBy="machine_end", action="leave_message")
+    script.add("call.transferred", "anna", to="+15550100177", by="console")
+    script.add("call.returned", "anna", why="busy", to="+15550100177")
+    async with bench(script.events) as made:
+        assert await made.shows("answered by: machine, greeting over")
+        assert await made.shows("the caller was put through")
+        assert await made.shows("the caller is back: busy")
+        assert "+15550100177" not in made.text()
