@@ -96,8 +96,8 @@ class CarrierEvents:
             drafts += transfer.over(call, event, live.handover if live is not None else None)
         elif event.type == "ended":
             drafts += self._calls.closing_facts(call.call_id)
-            setting = self._config.outbound.answering_machine
-            reason = machine.ended_as(call, setting, event.reason or State.COMPLETED).value
+            setting, taken_by = self._config.outbound.answering_machine, call.answered_by or event.answered_by or ""
+            reason = machine.ended_as(taken_by, setting, event.reason or State.COMPLETED).value
             drafts.append(
                 Draft(
                     "call.ended",

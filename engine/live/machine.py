@@ -54,9 +54,9 @@ def decide(setting: Setting, answered_by: AnsweredBy) -> Action:
     return "leave_message" if answered_by == "machine_end" else "wait"
 
 
-def ended_as(call: Call, setting: Setting, reason: State) -> State:
+def ended_as(answered_by: str, setting: Setting, reason: State) -> State:
     """Why a call is over that the carrier calls completed: one that a machine took was no conversation."""
-    machine = call.answered_by in ("machine", "fax") and setting in ("hang_up", "leave_message")
+    machine = answered_by in ("machine", "machine_end", "fax") and setting in ("hang_up", "leave_message")
     return State.VOICEMAIL if machine and reason is State.COMPLETED else reason
 
 
