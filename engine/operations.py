@@ -257,6 +257,7 @@ class Operations:
             return digits
         if line.heard_text:
             self._recorder.post(Draft("dtmf.sent", live.call_id, {"digits": line.heard_text, "by": by}))
+            await self._recorder.settle()
             raise Refusal("speech_unavailable", f"only the keys {line.heard_text} were heard", "send the rest again")
         if ending == "failed":
             raise Refusal("speech_unavailable", f"the keys were not sent: {line.error}")

@@ -1,0 +1,121 @@
+"""How a call is spoken in is decided before the carrier is asked: our stream, its own voice, or with the dial."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engine.api import Refusal
+from engine.calls import State
+from engine.carriers.base import Hangup, Pause, Say
+from tests.engine.fake_carrier import EVERYTHING, Table, sid, table, without
+
+MESSAGE = "Your parcel is here."
+NO_STREAM = {"enabled": False}
+
+
+async def media_of(at: Table, mode: str) -> str:
+    call = await at.call_out(MESSAGE, mode)
+    initiated = (await at.events(call))[0]
+    assert initiated.data["media"] == at.now(call).media == at.now(call).to_json()["media"]
+    return at.now(call).media
+
+
+async def test_conversations_use_the_stream_and_notices_go_with_the_dial(tmp_path: Path) -> None:
+    async with table(tmp_path) as at:
+        assert await media_of(at, "conversation") == "stream"
+        assert await media_of(at, "notify") == "inline"
+        talk, notice = at.carrier.dialled
+        assert talk.inline == ()
+        assert notice.inline == (Say(MESSAGE), Pause(3), Hangup())
+        assert talk.detect_machine == notice.detect_machine == "no"
+
+
+async def test_a_notice_goes_over_the_stream_where_it_can_not_go_with_the_dial(tmp_path: Path) -> None:
+    async with table(tmp_path, without(inline_notify=False)) as at:
+        assert await media_of(at, "notify") == "stream"
+        assert at.carrier.dialled[0].inline == ()
+
+
+async def test_without_streams_the_carriers_own_voice_is_used(tmp_path: Path) -> None:
+    async with table(tmp_path, without(inline_notify=False), streaming=NO_STREAM) as at:
+        assert await media_of(at, "conversation") == "native"
+        assert await media_of(at, "notify") == "native"
+
+
+async def test_a_call_that_could_never_be_spoken_in_is_not_dialled(tmp_path: Path) -> None:
+    async with table(tmp_path, without(native_speech=False), streaming=NO_STREAM) as at:
+        with pytest.raises(Refusal) as refused:
+            await at.engine.initiate("+15550100142", MESSAGE, "conversation")
+        assert (refused.value.code, refused.value.hint) == ("provider_not_ready", "set streaming.enabled: true")
+        assert at.carrier.dialled == []
+        assert at.engine.live_calls() == []
+        assert await media_of(at, "notify") == "inline", "a notice needs no stream"
+
+
+@pytest.mark.parametrize(
+    ("setting", "asked"),
+    [("off", "no"), ("hang_up", "answer"), ("continue", "answer"), ("leave_message", "message_end")],
+)
+async def test_machines_are_looked_for_as_configured(tmp_path: Path, setting: str, asked: str) -> None:
+    async with table(tmp_path, outbound={"answering_machine": setting}) as at:
+        await at.call_out()
+        assert at.carrier.dialled[0].detect_machine == asked
+
+
+async def test_machines_are_not_looked_for_where_the_carrier_can_not(tmp_path: Path) -> None:
+    async with table(tmp_path, without(machine_detection=False), outbound={"answering_machine": "hang_up"}) as at:
+        await at.call_out()
+        assert at.carrier.dialled[0].detect_machine == "no"
+
+
+async def test_a_message_that_is_too_long_is_refused_and_says_how_long_it_may_be(tmp_path: Path) -> None:
+    async with table(tmp_path) as at:
+        with pytest.raises(Refusal, match="over 4000 characters"):
+            await at.engine.initiate("+15550100142", "x" * 4001, "notify")
+        assert at.carrier.dialled == []
+
+
+async def test_a_notice_that_goes_with_the_dial_ends_as_the_carrier_says(tmp_path: Path) -> None:
+    async with table(tmp_path) as at:
+        call = await at.call_out(MESSAGE, "notify")
+        await at.tell("answered", sid(call))
+        assert await at.tell("ended", sid(call), reason="completed") == []
+        assert at.now(call).end_reason is State.COMPLETED
+        assert at.carrier.hung_up == []
+        types = await at.types(call)
+        assert not {"say.queued", "stream.opened", "call.error"} & set(types)
+
+
+async def test_a_notice_that_did_not_fit_in_the_dial_is_served_when_the_carrier_asks(tmp_path: Path) -> None:
+    async with table(tmp_path) as at:
+        call = await at.call_out(MESSAGE, "notify")
+        document = await at.tell("answered", sid(call), wants_document=True)
+        assert document == [
+            {"verb": "Say", "text": MESSAGE},
+            {"verb": "Pause", "seconds": 3},
+            {"verb": "Hangup"},
+        ]
+
+
+async def test_nothing_else_can_be_said_in_a_notice_that_the_carrier_speaks(tmp_path: Path) -> None:
+    async with table(tmp_path) as at:
+        call = await at.call_out(MESSAGE, "notify")
+        await at.tell("answered", sid(call))
+        for act in (at.engine.speak(call.call_id, "More"), at.engine.send_dtmf(call.call_id, "1")):
+            with pytest.raises(Refusal) as refused:
+                await act
+            assert refused.value.code == "not_supported"
+
+
+async def test_a_notice_is_not_ended_for_want_of_a_stream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.live.limits.STREAM_SECONDS", 0.05)
+    async with table(tmp_path, EVERYTHING) as at:
+        notice = await at.call_out(MESSAGE, "notify")
+        talk = await at.call_out(MESSAGE, "conversation")
+        await at.tell("answered", sid(notice))
+        await at.tell("answered", sid(talk))
+        ended = await at.until(talk, lambda call: not call.live)
+        assert ended.end_reason is State.ERROR
+        assert at.now(notice).live
