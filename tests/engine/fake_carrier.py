@@ -268,6 +268,13 @@ class Table:
                     return found
         raise AssertionError("the watch ended")
 
+    async def taken_up(self, call_id: str) -> Call:
+        """A call that was taken up again after a restart."""
+        await self.engine._reconciler.restore()  # under way already; what it did is told to nobody
+        found = self.engine.call(call_id)
+        assert found is not None
+        return found
+
     async def events(self, call: Call) -> list[Event]:
         beginning = Cursor(self.engine.cursor().generation, 0)
         return list((await self.engine.events(beginning, call.call_id, limit=5000)).events)

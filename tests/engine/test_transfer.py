@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from engine.api import Refusal
-from engine.calls import State
+from engine.calls import Draft, State
 from engine.carriers.base import CarrierError
+from engine.clock import epoch_ms
 from engine.live import call as call_module
+from engine.store import DATABASE_NAME, EventLog
 from tests.engine.fake_carrier import OURS, Table, sid, table, without
 
 ELSEWHERE = "+15550100177"
@@ -246,6 +248,33 @@ async def test_a_caller_who_hangs_up_meanwhile_ends_the_call(tmp_path: Path) -> 
         late = await at.tell("transfer_over", sid(call), reached=False, detail="canceled", wants_document=True)
         assert [verb["verb"] for verb in late] == ["Hangup"]
         assert "call.returned" not in await at.types(call)
+
+
+async def test_after_a_restart_a_caller_who_is_away_is_left_where_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.live.limits.STREAM_SECONDS", 0.1)
+    ends = {"direction": "inbound", "mode": "conversation", "from": CALLER, "to": OURS}
+    async with await EventLog.open(tmp_path / DATABASE_NAME) as log:
+        await log.append(
+            [
+                Draft("call.initiated", "c1", {"provider": "fake", **ends}, epoch_ms()),
+                Draft("call.accepted", "c1", {"providerCallId": "CAin"}, epoch_ms()),
+                Draft("stream.started", "c1", {"streamId": "MZ1"}, epoch_ms()),
+                Draft("call.transferred", "c1", {"to": ELSEWHERE, "by": "cli"}, epoch_ms()),
+            ]
+        )
+    async with table(tmp_path) as at:
+        call = await at.taken_up("c1")
+        await asyncio.sleep(0.3)
+        assert at.carrier.reopened == []
+        assert at.now(call).live and at.now(call).transferred_to == ELSEWHERE
+        with pytest.raises(Refusal, match="put through"):
+            await at.engine.speak("c1", "Hello?", "cli")
+        document = await at.tell("transfer_over", "CAin", reached=False, detail="busy", wants_document=True)
+        await at.connect(document, "CAin")
+        await at.engine.speak("c1", "Here I am again.", "cli")
+        assert (await at.types(call)).count("call.transferred") == 1
 
 
 async def refused(at: Table, call_id: str, to: str) -> Refusal:
