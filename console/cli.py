@@ -177,6 +177,17 @@ def _transfer(parser: Parser) -> None:
     parser.add_argument("-t", "--to", metavar="E164", required=True, help="whom to connect the caller with, +1555…")
 
 
+def _admit(parser: Parser) -> None:
+    _call_id(parser)
+    verdict = parser.add_mutually_exclusive_group(required=True)
+    for word, help_ in (
+        ("once", "let the caller in"),
+        ("always", "let the caller in, and this number from now on"),
+        ("no", "turn the caller away"),
+    ):
+        verdict.add_argument(f"--{word}", dest="verdict", action="store_const", const=word, help=help_)
+
+
 def _status(parser: Parser) -> None:
     _call_id(parser, required=False)
 
@@ -225,6 +236,7 @@ _VERBS: Final = (
     _Verb("speak", "say something", _speak, _ACT),
     _Verb("dtmf", "press keys", _dtmf, _ACT),
     _Verb("transfer", "connect the caller with another number", _transfer, _ACT),
+    _Verb("admit", "let a caller in who waits, or not", _admit, _ACT),
     _Verb("end", "hang up", _call_id, _ACT),
     _Verb("status", "one call, or the calls of the engine", _status, "console.verbs.status"),
     _Verb("tail", "events as they happen", _tail, "console.verbs.tail"),

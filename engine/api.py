@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol, Self
 
 from engine.calls import Call, Cursor, Event, Floor, Mode
+from engine.calls.policy import Decision
 
 Slug = Literal[
     "at_capacity",
@@ -25,6 +26,7 @@ Slug = Literal[
     "invalid_number",
     "invalid_params",
     "not_supported",
+    "not_waiting",
     "no_public_url",
     "no_terminal",
     "operation_not_found",
@@ -129,6 +131,9 @@ class EngineApi(Protocol):
 
         The call stays ours: it comes back when nobody answers there, and it is over when they have talked.
         """
+
+    async def admit(self, call_id: str, verdict: Decision, by: str = "") -> None:
+        """Let a caller who waits in, once or always, or not. The first decision counts; later ones are refused."""
 
     async def set_floor(self, call_id: str, holder: Floor, by: str = "") -> None:
         """Who speaks for our side from now on."""

@@ -30,6 +30,7 @@ from engine.calls import (
     ladder,
 )
 from engine.calls.call import Queued
+from engine.calls.policy import Decision
 from engine.control.clients.base import EngineClient, NoEngine
 from engine.control.clients.in_process import InProcessClient
 from engine.control.clients.over_socket import Connection, SocketClient
@@ -44,6 +45,7 @@ __all__ = [
     "Call",
     "Connection",
     "Cursor",
+    "Decision",
     "Direction",
     "EngineClient",
     "Event",

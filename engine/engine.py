@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from engine import __version__
+from engine.admission import WaitingRoom
 from engine.api import EngineApi, Listening, Page, Refusal
 from engine.book import KEEP_ENDED, CallBook
 from engine.calls import Call, Cursor, Draft, Event, Floor, Mode, fold, summarise
+from engine.calls.policy import Decision
 from engine.carriers.base import Carrier
 from engine.clock import epoch_ms
 from engine.config import Config
@@ -75,7 +77,7 @@ class Engine(EngineApi):
         self._book = CallBook()
         tokens = StreamTokens()
         self._calls = LiveCalls(self._book, tokens)
-        self._recorder = Recorder(event_log, self._book, self._calls.changed)
+        self._recorder = Recorder(event_log, self._book, self._changed)
         self._hang_ups = HangUps(carrier, self._recorder, self._book, self._calls.closing_facts)
         self._operations = Operations(
             config, carrier, self._recorder, self._book, self._calls, tokens, self._hang_ups
@@ -96,6 +98,14 @@ class Engine(EngineApi):
             issue_token=tokens.issue,
             now_ms=monotonic_ms,
         )
+        self._waiting_room = WaitingRoom(
+            config.inbound_policy,
+            config.allow_from,
+            self._recorder,
+            self._book,
+            watched=lambda: self._watchers > 0,
+            let_in=lambda call: self._calls.start(call, self._parts),
+        )
         events = CarrierEvents(
             config,
             carrier,
@@ -103,6 +113,7 @@ class Engine(EngineApi):
             self._book,
             self._calls,
             self._operations,
+            self._waiting_room,
             self._exposure.stream_url,
             self._exposure.webhook_url,
             lambda: self._parts,
@@ -144,6 +155,8 @@ class Engine(EngineApi):
             ]
             stack.push_async_callback(self._desk.close)
             stack.push_async_callback(self._flush)
+            stack.push_async_callback(self._waiting_room.close)
+            self._waiting_room.restore(await self._log.always_admitted())
             await self._web.open()
             stack.push_async_callback(self._web.close)
             await self._exposure.open(self._web.port)
@@ -165,6 +178,10 @@ class Engine(EngineApi):
             await stop.wait()
             await self._drain()
             await self._say_goodbye()
+
+    def _changed(self, before: Call | None, after: Call) -> None:
+        self._calls.changed(before, after)
+        self._waiting_room.changed(before, after)
 
     async def _register_numbers(self) -> None:
         """Calls to our numbers come to this engine, where we may say so."""
@@ -257,6 +274,11 @@ class Engine(EngineApi):
 
     async def end(self, call_id: str, by: str = "") -> None:
         await self._operations.end(call_id, by)
+
+    async def admit(self, call_id: str, verdict: Decision, by: str = "") -> None:
+        if self._operations.stopping and verdict != "no":
+            raise Refusal("engine_stopping", "the engine is stopping and takes no new calls")
+        await self._waiting_room.decide(call_id, verdict, by)
 
     async def set_floor(self, call_id: str, holder: Floor, by: str = "") -> None:
         await self._operations.set_floor(call_id, holder, by)

@@ -7,10 +7,12 @@ import uuid
 from collections.abc import Callable
 from typing import Final
 
+from engine import admission
+from engine.admission import WaitingRoom
 from engine.book import CallBook
 from engine.calls import Call, Draft, State
-from engine.calls.policy import admit
 from engine.carriers.base import Carrier, CarrierEvent, Document, Hangup, Reject
+from engine.clock import epoch_ms
 from engine.config import Config
 from engine.keyed_lock import KeyedLock
 from engine.live import machine, transfer
@@ -36,6 +38,7 @@ class CarrierEvents:
         book: CallBook,
         calls: LiveCalls,
         operations: Operations,
+        waiting_room: WaitingRoom,
         stream_url: Callable[[], str],
         webhook_url: Callable[[], str],
         parts: Callable[[], Parts],
@@ -46,6 +49,7 @@ class CarrierEvents:
         self._book = book
         self._calls = calls
         self._operations = operations
+        self._waiting_room = waiting_room
         self._stream_url = stream_url
         self._webhook_url = webhook_url
         self._parts = parts
@@ -63,7 +67,10 @@ class CarrierEvents:
                 return await self._incoming(event)
             return Outcome(_hang_up(event), None, f"nothing: no call matches this {event.raw_type or event.type}")
         if not call.live:
-            return Outcome(_hang_up(event), call.call_id, f"nothing: the call is over ({call.state.value})")
+            over = f"the call is over ({call.state.value})"
+            if event.wants_document and admission.is_unanswered(call):
+                return Outcome(admission.REJECT, call.call_id, f"document: reject, {over}")
+            return Outcome(_hang_up(event), call.call_id, f"nothing: {over}")
         return await self._known(call, event)
 
     def _find(self, event: CarrierEvent) -> Call | None:
@@ -114,6 +121,8 @@ class CarrierEvents:
         if not event.wants_document:
             return Outcome((), call.call_id, effect)
         current = self._book.get(call.call_id) or call
+        if current.waiting:
+            return self._hold(current.call_id)
         if current.live:
             self._calls.start(current, self._parts())
         return self._document(current, event)
@@ -155,26 +164,30 @@ class CarrierEvents:
             Draft("call.accepted", call_id, {"providerCallId": event.provider_call_id}),
             Draft("call.ringing", call_id),
         ]
-        admission = admit(self._config.inbound_policy, self._config.allow_from, event.from_number)
-        refused = "the engine is stopping" if self._operations.stopping else ""
-        if not refused and admission.verdict != "accept":
-            refused = admission.why
-        if refused:
-            facts.append(Draft("call.error", call_id, {"code": "inbound_refused", "message": refused}))
-            facts.append(
-                Draft(
-                    "call.ended",
-                    call_id,
-                    {"reason": State.HANGUP_BOT.value, "by": "engine", "detail": refused},
-                )
-            )
-            await self._recorder.record(*facts)
-            return Outcome((Reject(),), call_id, f"document: reject, {refused}")
+        stopping = self._operations.stopping
+        judged = self._waiting_room.judge(event.from_number)
+        if stopping or judged.verdict == "reject":
+            why = "the engine is stopping" if stopping else judged.why
+            await self._recorder.record(*facts, *admission.turned_away(call_id, "engine", why))
+            return Outcome(admission.REJECT, call_id, f"document: reject, {why}")
+        if judged.verdict == "ask":
+            return await self._ask(call_id, facts, event)
         await self._recorder.record(*facts)
         call = self._book.get(call_id)
         assert call is not None, "just recorded"
         self._calls.start(call, self._parts())
         return self._document(call, event)
+
+    async def _ask(self, call_id: str, begun: list[Draft], event: CarrierEvent) -> Outcome:
+        """Let a caller whom nobody knows wait for a decision, if there is room."""
+        if await self._waiting_room.take_in(call_id, begun, event):
+            return self._hold(call_id)
+        full = admission.FULL
+        await self._recorder.record(*begun, *admission.turned_away(call_id, "engine", full, reason=State.BUSY))
+        return Outcome((Reject("busy"),), call_id, f"document: reject as busy, {full}")
+
+    def _hold(self, call_id: str) -> Outcome:
+        return Outcome(admission.hold(self._webhook_url(), call_id, epoch_ms()), call_id, "hold: the caller waits")
 
 
 def _hang_up(event: CarrierEvent) -> Document:

@@ -97,6 +97,8 @@ class Reconciler:
 
     async def _take_up(self, call: Call) -> None:
         """The call goes on: give it its task group and its stream back."""
+        if call.waiting:
+            return  # nobody has let the caller in: that is the waiting room's business
         parts = self._parts()
         age = (epoch_ms() - (call.answered_at or call.started_at)) / 1000
         if age > parts.config.max_duration_seconds:

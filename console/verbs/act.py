@@ -1,4 +1,4 @@
-"""call, continue, speak, dtmf, transfer and end: one request to the running engine each."""
+"""call, continue, speak, dtmf, transfer, admit and end: one request to the running engine each."""
 
 from __future__ import annotations
 
@@ -53,6 +53,11 @@ async def _transfer(client: EngineClient, args: Namespace) -> _Result:
     return _SUCCESS, "put through: the call comes back if nobody answers there"
 
 
+async def _admit(client: EngineClient, args: Namespace) -> _Result:
+    await client.admit(args.call_id, args.verdict)
+    return _SUCCESS, "turned away" if args.verdict == "no" else f"let in {args.verdict}"
+
+
 async def _end(client: EngineClient, args: Namespace) -> _Result:
     await client.end(args.call_id)
     return _SUCCESS, "ended"
@@ -64,5 +69,6 @@ _ACTS: Final[Mapping[str, Callable[[EngineClient, Namespace], Awaitable[_Result]
     "speak": _speak,
     "dtmf": _dtmf,
     "transfer": _transfer,
+    "admit": _admit,
     "end": _end,
 }

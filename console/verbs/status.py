@@ -59,7 +59,7 @@ def call_lines(calls: Sequence[Record]) -> Iterator[str]:
     for call in calls:
         peer = call["from"] if call["direction"] == "inbound" else call["to"]
         yield (
-            f"{clean(call['callId']):<36}  {call['state']:<12} {call['direction']:<9} {clean(peer):<16} "
+            f"{clean(call['callId']):<36}  {_state(call):<12} {call['direction']:<9} {clean(peer):<16} "
             f"{_moment(call['startedAt'])} {_lasted(call):>7}"
         )
 
@@ -67,7 +67,7 @@ def call_lines(calls: Sequence[Record]) -> Iterator[str]:
 def record_lines(call: Record) -> Iterator[str]:
     """One call for people: the facts, then what was said."""
     yield f"call       {clean(call['callId'])}"
-    yield f"state      {call['state']}" + (f" (by {clean(call['endedBy'])})" if call.get("endedBy") else "")
+    yield f"state      {_state(call)}" + (f" (by {clean(call['endedBy'])})" if call.get("endedBy") else "")
     route = f"{clean(call['from']) or '?'} to {clean(call['to']) or '?'}"
     yield f"route      {call['direction']}, {route}, {call['mode']}"
     yield f"carrier    {clean(call['provider'])} {clean(call['providerCallId'] or '')}".rstrip()
@@ -79,6 +79,11 @@ def record_lines(call: Record) -> Iterator[str]:
     for line in call["transcript"]:
         cut = " (cut)" if line.get("cut") else ""
         yield f"  {_moment(line['at'])[11:]} {line['speaker']:<9} {clean(line['text'])}{cut}"
+
+
+def _state(call: Record) -> str:
+    """A stranger who has to be let in asks for somebody to do so; see `voicecall admit`."""
+    return "waiting" if call.get("waiting") else str(call["state"])
 
 
 def _moment(at: int) -> str:

@@ -108,11 +108,12 @@ def _active(call: Call, event: Event) -> Call:
 
 
 def _waiting(call: Call, event: Event) -> Call:
-    return replace(call, waiting=True)
+    return _rung(replace(call, waiting=True), "waiting", event.at)
 
 
 def _admitted(call: Call, event: Event) -> Call:
-    return _rung(replace(call, waiting=False), "admitted", event.at)
+    call = replace(call, waiting=False)
+    return call if event.data.get("verdict") == "no" else _rung(call, "admitted", event.at)
 
 
 def _machine(call: Call, event: Event) -> Call:

@@ -9,8 +9,8 @@ with a strictly increasing `seq`. Readers ignore types and keys that they do not
 | call.dialing | - (recorded before the carrier is asked) |
 | call.accepted | providerCallId (the carrier took the dial, or announced an inbound call) |
 | call.ringing, call.answered, call.active | - |
-| call.waiting | seconds, attestation? (a caller whom nobody knows waits until a person decides) |
-| call.admitted | verdict (once, always, no), by |
+| call.waiting | seconds, earlier (calls of that number), attestation? (a stranger waits until a person decides) |
+| call.admitted | verdict (once, always, no), by, why? |
 | call.machine | answeredBy (human, machine, machine_end, fax, unknown), action |
 | call.transferred | to, by |
 | call.returned | why (the transfer is over and the call is ours again) |

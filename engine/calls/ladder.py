@@ -33,6 +33,8 @@ _WHY: Final[dict[str, str]] = {
     "signed": "no webhook with a valid signature came in: check the public URL and the carrier's secret",
     "ringing": "the carrier has not reported ringing yet",
     "answered": "nobody has picked up yet",
+    "waiting": "it was not recorded that the caller waits",
+    "admitted": "nobody has let the caller in yet",
     "document": "the carrier has not fetched its instructions: the webhook path may not be reachable",
     "socket": "no media socket was opened: the stream path is probably not reachable from outside",
     "start": "the media socket sent no acceptable start frame: check the stream token",
@@ -53,6 +55,14 @@ _OUTBOUND: Final = (
     ("document", 3_000),
 )
 _INBOUND: Final = (("signed", 2_000), ("document", 2_000), ("answered", 10_000))
+_PAIRED: Final = (
+    ("signed", 2_000),
+    ("waiting", 2_000),
+    ("admitted", 32_000),
+    ("document", 5_000),
+    ("answered", 10_000),
+)
+"""A caller whom nobody knew: the document comes with the carrier's next question after the decision."""
 _STREAM: Final = (("socket", 3_000), ("start", 3_000), ("caller", 3_000))
 _TALK: Final = (
     ("stt", 5_000),
@@ -69,7 +79,9 @@ _EARLY: Final = frozenset({"stt"})
 
 def expected(call: Call) -> tuple[tuple[str, int], ...]:
     """The rungs that a call of this kind should climb, with their deadlines in ms."""
-    head = _INBOUND if call.direction == "inbound" else _OUTBOUND
+    head: tuple[tuple[str, int], ...] = _INBOUND if call.direction == "inbound" else _OUTBOUND
+    if "waiting" in call.rungs:
+        head = _PAIRED
     if call.mode == "notify":
         return (*head, *_STREAM, ("voice", 5_000), ("heard", 60_000))
     return (*head, *_STREAM, *_TALK)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 InboundPolicy = Literal["disabled", "allowlist", "pairing", "open"]
+Decision = Literal["once", "always", "no"]
+"""What a person says about a caller who waits. always: the number is let in from now on."""
 
 _E164: Final = re.compile(r"\+[1-9]\d{1,14}", re.ASCII)
 _DIGITS: Final = re.compile(r"[0-9A-D*#wWpP,]{1,64}", re.ASCII)
@@ -28,13 +30,11 @@ def admit(policy: InboundPolicy, allow_from: Sequence[str], caller: str) -> Admi
     if policy == "disabled":
         return Admission("reject", "inbound calls are disabled (inbound_policy)")
     number = digits_of(caller)
-    if not number:
-        return Admission("reject", "the caller hides the number")
-    if any(digits_of(entry) == number for entry in allow_from):
+    if number and any(digits_of(entry) == number for entry in allow_from):
         return Admission("accept", "the caller is in allow_from")
     if policy == "pairing":
         return Admission("ask", "the caller is unknown: a console has to accept")
-    return Admission("reject", "the caller is not in allow_from")
+    return Admission("reject", "the caller is not in allow_from" if number else "the caller hides the number")
 
 
 def digits_of(number: str) -> str:

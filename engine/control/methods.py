@@ -117,6 +117,10 @@ class Dispatcher:
         await self._api.set_floor(params.call_id, params.holder, by)
         return _SUCCESS
 
+    async def admit(self, params: p.Admit, by: str) -> Result:
+        await self._api.admit(params.call_id, params.verdict, by)
+        return _SUCCESS
+
     async def status(self, params: p.Status, by: str) -> Result:
         if params.call_id is None:
             return {"calls": [call.to_json() for call in self._api.live_calls()]}
@@ -203,6 +207,7 @@ METHODS: Final[Mapping[str, Method]] = {
     "voicecall.transfer": _method(p.Transfer, Dispatcher.transfer, acts=True),
     "voicecall.end": _method(p.OneCall, Dispatcher.end, acts=True),
     "voicecall.floor": _method(p.SetFloor, Dispatcher.floor, acts=True),
+    "voicecall.admit": _method(p.Admit, Dispatcher.admit, acts=True),
     "voicecall.status": _method(p.Status, Dispatcher.status),
     "voicecall.events": _method(p.Events, Dispatcher.events),
     "voicecall.history": _method(p.History, Dispatcher.history),

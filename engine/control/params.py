@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from engine.calls import Cursor, Floor, Mode
+from engine.calls.policy import Decision
 
 MAX_WAIT_MS: Final = 45_000
 """The longest that `voicecall.events` waits: clients of agent tools give up after a minute."""
@@ -86,6 +87,11 @@ class History(Params):
 class SetFloor(Params):
     call_id: CallId
     holder: Floor
+
+
+class Admit(Params):
+    call_id: CallId
+    verdict: Decision
 
 
 class Latency(Params):

@@ -87,7 +87,9 @@ class NumberBody(Body):
 
 
 class InboundBody(Body):
-    from_: Number | None = Field(default=None, alias="from")
+    """Somebody calls. `anonymous`: the caller hides the number."""
+
+    from_: Number | Literal["anonymous"] | None = Field(default=None, alias="from")
     to: Number
     person: str | None = None
 

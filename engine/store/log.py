@@ -161,6 +161,10 @@ class EventLog:
         """All events of these calls, in order: folding them gives the call records."""
         return await self._query(queries.read_calls, list(call_ids))
 
+    async def always_admitted(self) -> list[str]:
+        """The numbers of all callers who were let in for good."""
+        return await self._query(queries.always_admitted)
+
     async def recent_call_ids(self, last: int) -> list[str]:
         """The `last` calls that began last, newest first."""
         return await self._query(queries.recent_call_ids, last)

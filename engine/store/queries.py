@@ -55,6 +55,16 @@ def read_calls(connection: sqlite3.Connection, call_ids: Iterable[str]) -> list[
     return _events(connection.execute(sql, (wanted,)))
 
 
+def always_admitted(connection: sqlite3.Connection) -> list[str]:
+    """The numbers of all callers who were let in for good."""
+    sql = (
+        "SELECT DISTINCT json_extract(begun.data, '$.from') FROM events admitted"
+        " JOIN events begun ON begun.call_id = admitted.call_id AND begun.type = 'call.initiated'"
+        " WHERE admitted.type = 'call.admitted' AND json_extract(admitted.data, '$.verdict') = 'always'"
+    )
+    return [number for (number,) in connection.execute(sql) if isinstance(number, str)]
+
+
 def recent_call_ids(connection: sqlite3.Connection, last: int) -> list[str]:
     """The `last` calls that began last, newest first."""
     return search(connection, "", last)

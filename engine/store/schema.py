@@ -25,6 +25,8 @@ _CREATE: Final = (
     "CREATE INDEX calls_begun ON events (seq, call_id) WHERE type = 'call.initiated'",
     "CREATE INDEX turns_done ON events (seq) WHERE type = 'turn.completed'",
 )
+_ADDED: Final = ("CREATE INDEX IF NOT EXISTS callers_admitted ON events (call_id) WHERE type = 'call.admitted'",)
+"""Indexes that came later. They change no table, so an older program still reads and writes the file."""
 
 
 def open_writer(path: Path) -> sqlite3.Connection:
@@ -113,6 +115,8 @@ def _create(connection: sqlite3.Connection) -> None:
             connection.execute("INSERT INTO meta VALUES ('generation', ?)", (uuid.uuid4().hex,))
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        for statement in _ADDED:
+            connection.execute(statement)
         connection.execute("COMMIT")
     except sqlite3.Error:
         if connection.in_transaction:

@@ -124,3 +124,19 @@ def test_a_cursor_reads_what_it_writes(text: str) -> None:
 def test_what_is_no_cursor_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not a cursor"):
         Cursor.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("facts", "waiting", "rungs"),
+    [
+        ([fact("call.waiting", seconds=30)], True, {"waiting"}),
+        ([fact("call.waiting", seconds=30), fact("call.admitted", verdict="once")], False, {"waiting", "admitted"}),
+        ([fact("call.waiting", seconds=30), fact("call.admitted", verdict="no")], False, {"waiting"}),
+        ([fact("call.waiting", seconds=30), fact("call.ended", reason="hangup-user")], False, {"waiting"}),
+    ],
+)
+def test_a_stranger_waits_until_somebody_decides_or_it_is_over(
+    facts: list[Draft], waiting: bool, rungs: set[str]
+) -> None:
+    call = call_after(*facts)
+    assert (call.waiting, set(call.rungs)) == (waiting, rungs)

@@ -51,6 +51,16 @@ def test_a_rung_that_was_passed_over_is_not_missing() -> None:
     assert rungs["document"].state == "waiting"
 
 
+def test_a_stranger_who_waits_hangs_nowhere_until_time_is_up() -> None:
+    waits = make_call("inbound", waiting=START, signed=START + 20)
+    assert first_missing(waits, START + 30_000) is None
+    rung = first_missing(waits, START + 33_000)
+    assert rung is not None and (rung.name, "let the caller in" in rung.why) == ("admitted", True)
+    admitted = make_call("inbound", waiting=START, signed=START + 20, admitted=START + 12_000)
+    rung = first_missing(admitted, START + 17_001)
+    assert rung is not None and rung.name == "document"
+
+
 @pytest.mark.parametrize(("state", "why"), [(State.BUSY, "ended first (busy)"), (State.COMPLETED, "ended first")])
 def test_a_call_that_is_over_waits_for_nothing(state: State, why: str) -> None:
     rung = first_missing(replace(make_call(dialled=START), state=state), START + 1)

@@ -24,7 +24,8 @@ ANNA, TOM = "+15550100101", "+15550100102"
         ("allowlist", ["anonymous"], "anonymous", "reject"),
         ("pairing", [ANNA], ANNA, "accept"),
         ("pairing", [ANNA], TOM, "ask"),
-        ("pairing", [], "", "reject"),
+        ("pairing", [], "", "ask"),
+        ("pairing", ["anonymous", ""], "anonymous", "ask"),
         ("open", [], "", "accept"),
     ],
 )

@@ -32,6 +32,24 @@ def test_a_call_is_placed_spoken_to_continued_and_ended(run: Run, engine: Runnin
     assert ("initiate", "cli") in engine.engine.acts
 
 
+@pytest.mark.parametrize("verdict", ["once", "always", "no"])
+def test_a_caller_who_waits_is_let_in_or_not_and_only_once(run: Run, engine: Running, verdict: str) -> None:
+    call_id = dial(run)
+    engine.do(engine.engine.record("call.waiting", call_id, seconds=30))
+    assert run("status").json["calls"][0]["waiting"] is True
+    admitted = run("admit", "--call-id", call_id, f"--{verdict}")
+    assert (admitted.code, admitted.json) == (0, {"success": True})
+    event = next(event for event in run("tail", "--no-follow").lines if event["type"] == "call.admitted")
+    assert event["data"] == {"verdict": verdict, "by": "cli"}
+    again = run("admit", "--call-id", call_id, f"--{verdict}")
+    assert (again.code, again.json["code"]) == (1, "not_waiting")
+
+
+@pytest.mark.parametrize("line", ["admit --once", "admit --call-id x", "admit --call-id x --once --no"])
+def test_a_decision_needs_a_call_and_one_verdict(run: Run, line: str) -> None:
+    assert run(*line.split()).code == 2
+
+
 def test_start_is_another_name_for_call(run: Run, engine: Running) -> None:
     assert set(run("start", "--to", "+15550100142", "--message", "Hi").json) == {"callId"}
 
@@ -74,6 +92,7 @@ def test_an_engine_that_waited_in_vain_exits_4(run: Run, engine: Running, monkey
         "speak --call-id x -m hi",
         "dtmf --call-id x --digits 1",
         "transfer --call-id x -t +15550100177",
+        "admit --call-id x --once",
         "tail",
     ],
 )

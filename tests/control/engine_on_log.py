@@ -9,6 +9,7 @@ from typing import Any
 
 from engine.api import Listening, Page, Refusal, Side
 from engine.calls import Call, Cursor, Draft, Event, Floor, Mode, fold
+from engine.calls.policy import Decision
 from engine.live.listening import Listeners
 from engine.media.session import Tap
 from engine.store import EventLog
@@ -84,6 +85,11 @@ class EchoEngine:
     async def transfer(self, call_id: str, to: str, by: str = "") -> None:
         self._known(call_id)
         await self.record("call.transferred", call_id, to=to, by=by)
+
+    async def admit(self, call_id: str, verdict: Decision, by: str = "") -> None:
+        if not self._known(call_id).waiting:
+            raise Refusal("not_waiting", f"Nobody waits with {call_id}.")
+        await self.record("call.admitted", call_id, verdict=verdict, by=by)
 
     async def end(self, call_id: str, by: str = "") -> None:
         if self._known(call_id).live:

@@ -9,6 +9,7 @@ from typing import Any, Final, Self
 
 from engine.api import AudioFrame, Page, Refusal
 from engine.calls import Cursor, Event, Floor, Mode
+from engine.calls.policy import Decision
 from engine.control.feed import Batch
 
 READ_S: Final = 30.0
@@ -89,6 +90,10 @@ class EngineClient(ABC):
     async def floor(self, call_id: str, holder: Floor) -> None:
         """Who speaks for our side from now on."""
         await self._request("voicecall.floor", {"callId": call_id, "holder": holder})
+
+    async def admit(self, call_id: str, verdict: Decision) -> None:
+        """Let a caller who waits in, once or always, or not. The first decision counts; later ones are refused."""
+        await self._request("voicecall.admit", {"callId": call_id, "verdict": verdict})
 
     async def status(self, call_id: str) -> dict[str, Any] | None:
         """The record of a call by our id or the carrier's; None when there is no such call."""
