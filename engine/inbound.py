@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from engine import admission
@@ -102,18 +102,9 @@ class CarrierEvents:
             drafts += self._calls.closing_facts(call.call_id) if event.reached else []
             drafts += transfer.over(call, event, live.handover if live is not None else None)
         elif event.type == "ended":
-            drafts += self._calls.closing_facts(call.call_id)
-            setting, taken_by = self._config.outbound.answering_machine, call.answered_by or event.answered_by or ""
-            reason = machine.ended_as(taken_by, setting, event.reason or State.COMPLETED).value
-            drafts.append(
-                Draft(
-                    "call.ended",
-                    call.call_id,
-                    {"reason": reason, "by": "caller" if reason == "hangup-user" else "carrier"}
-                    | ({"detail": event.detail} if event.detail else {}),
-                )
-            )
-            effect = f"ended: {reason}"
+            facts = self._end_of(call, event)
+            drafts += [*self._calls.closing_facts(call.call_id), Draft("call.ended", call.call_id, facts)]
+            effect = f"ended: {facts['reason']}"
         if drafts:
             await self._recorder.record(*drafts)
         if live is not None:
@@ -126,6 +117,17 @@ class CarrierEvents:
         if current.live:
             self._calls.start(current, self._parts())
         return self._document(current, event)
+
+    def _end_of(self, call: Call, event: CarrierEvent) -> Mapping[str, str]:
+        """Why a call is over. What we ended ourselves is just `completed`, or cancelled, for the carrier."""
+        reason = event.reason or State.COMPLETED
+        ours = self._operations.ending(call.call_id)
+        if ours is not None and reason in (State.COMPLETED, State.HANGUP_BOT):
+            return ours
+        taken_by = call.answered_by or event.answered_by or ""
+        reason = machine.ended_as(taken_by, self._config.outbound.answering_machine, reason)
+        by = "caller" if reason is State.HANGUP_USER else "carrier"
+        return {"reason": reason.value, "by": by} | ({"detail": event.detail} if event.detail else {})
 
     def _streams(self, call: Call) -> bool:
         live = self._calls.get(call.call_id)

@@ -288,6 +288,10 @@ class Operations:
             self._recorder.post(Draft("operator.acted", call.call_id, {"action": "end", "by": by}))
             await self._hang_ups.end(call.call_id, State.HANGUP_BOT, by, END_SECONDS)
 
+    def ending(self, call_id: str) -> Mapping[str, str] | None:
+        """Why we are ending a call just now (`reason`, `by`, `detail`), if we are."""
+        return self._hang_ups.under_way(call_id)
+
     async def set_floor(self, call_id: str, holder: Floor, by: str) -> None:
         """Who speaks for our side."""
         live = self._calls.connected(call_id)

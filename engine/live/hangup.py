@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from engine.api import Refusal
@@ -38,6 +38,8 @@ class HangUps:
         self._book = book
         self._before_end = before_end
         self._jobs: dict[str, asyncio.Task[None]] = {}
+        self._facts: dict[str, dict[str, str]] = {}
+        """Of each job: what will be recorded as the end."""
 
     def start(self, call_id: str, reason: State, by: str, detail: str = "") -> None:
         """Begin to end a call; the first reason counts."""
@@ -62,32 +64,41 @@ class HangUps:
             job.cancel()
         await asyncio.gather(*self._jobs.values(), return_exceptions=True)
 
+    def under_way(self, call_id: str) -> Mapping[str, str] | None:
+        """Why a call is being ended by us (`reason`, `by`, `detail`), while it is.
+
+        The carrier may tell the end before it answers our request: then it is still ours.
+        """
+        return self._facts.get(call_id)
+
     def _job(self, call_id: str, reason: State, by: str, detail: str) -> asyncio.Task[None] | None:
         call = self._book.get(call_id)
         if call is None or not call.live:
             return None
         job = self._jobs.get(call_id)
         if job is None:
-            job = asyncio.create_task(self._run(call_id, reason, by, detail))
-            self._jobs[call_id] = job
-            job.add_done_callback(lambda _: self._jobs.pop(call_id, None))
+            data = {"reason": reason.value, "by": by} | ({"detail": detail} if detail else {})
+            job = asyncio.create_task(self._run(call_id, data))
+            self._jobs[call_id], self._facts[call_id] = job, data
+            job.add_done_callback(lambda _: self._forget(call_id))
         return job
 
-    async def _run(self, call_id: str, reason: State, by: str, detail: str) -> None:
+    def _forget(self, call_id: str) -> None:
+        self._jobs.pop(call_id, None)
+        self._facts.pop(call_id, None)
+
+    async def _run(self, call_id: str, data: dict[str, str]) -> None:
         for pause in (*PAUSES, None):
             error = await self._try(call_id)
             if error is None:
                 break
             if pause is None:
-                detail = f"the carrier never confirmed the hang-up: {error}"
+                detail = data["detail"] = f"the carrier never confirmed the hang-up: {error}"
                 log.error("call %s: %s", call_id, detail)
                 self._recorder.post(Draft("call.error", call_id, {"code": "carrier_refused", "message": detail}))
                 break
             log.warning("call %s: hang-up failed, again in %.2f s: %s", call_id, pause, error)
             await asyncio.sleep(pause)
-        data = {"reason": reason.value, "by": by}
-        if detail:
-            data["detail"] = detail
         self._recorder.post(*self._before_end(call_id), Draft("call.ended", call_id, data))
         await self._recorder.settle()
 

@@ -68,6 +68,7 @@ class FakeCarrier:
         self.fail: dict[str, CarrierError] = {}
         self.during_transfer: asyncio.Event | None = None
         """Set by a test that wants the request to take until then."""
+        self.during_hang_up: asyncio.Event | None = None
         self.changed = asyncio.Event()
 
     def verify(self, request: WebhookRequest, now_ms: int) -> Verdict:
@@ -109,6 +110,9 @@ class FakeCarrier:
 
     async def hang_up(self, provider_call_id: str) -> None:
         self.hung_up.append(provider_call_id)
+        self.changed.set()
+        if self.during_hang_up is not None:
+            await self.during_hang_up.wait()
         self._asked("hang_up")
 
     async def answer(self, provider_call_id: str, document: Document) -> None:
@@ -154,6 +158,7 @@ class Stream:
         self.audio = b""
         """All that was sent to be played."""
         self.clears = 0
+        self.changed = asyncio.Event()
         self._socket = socket
         self._until = 0.0
         self._generation = 0
@@ -165,9 +170,12 @@ class Stream:
         await self._socket.close()
         await asyncio.wait([self._reading])
 
-    async def until_closed(self) -> None:
+    async def until_audio(self, size: int) -> None:
+        """Return once so many bytes were sent to be played."""
         async with asyncio.timeout(LIMIT_S):
-            await asyncio.wait([self._reading])
+            while len(self.audio) < size:
+                self.changed.clear()
+                await self.changed.wait()
 
     async def _read(self) -> None:
         async for message in self._socket:
@@ -179,6 +187,7 @@ class Stream:
         match frame["event"]:
             case "media":
                 self.audio += base64.b64decode(frame["media"]["payload"])
+                self.changed.set()
                 self._until = max(self._until, loop.time()) + 0.02
             case "mark":
                 when = max(self._until, loop.time())
@@ -282,13 +291,13 @@ class Table:
     async def types(self, call: Call) -> list[str]:
         return [event.type for event in await self.events(call)]
 
-    async def until_event(self, call: Call, type_: str) -> Event:
-        """The first event of a type that a call has, or will have."""
+    async def until_event(self, call: Call, type_: str, **data: str) -> Event:
+        """The first event of a type, with this in its data, that a call has or will have."""
         beginning = Cursor(self.engine.cursor().generation, 0)
         async with asyncio.timeout(LIMIT_S):
             async for batch in self.engine.watch(beginning):
                 for event in batch:
-                    if event.call_id == call.call_id and event.type == type_:
+                    if event.call_id == call.call_id and event.type == type_ and data.items() <= event.data.items():
                         return event
         raise AssertionError("the watch ended")
 

@@ -49,11 +49,10 @@ async def test_keys_wait_for_what_is_being_said(tmp_path: Path) -> None:
 
 async def test_keys_that_were_cut_off_are_not_called_sent(tmp_path: Path) -> None:
     async with table(tmp_path) as at:
-        call, _ = await at.ring_in()
+        call, stream = await at.ring_in()
         await at.until_event(call, "say.heard")
         pressing = asyncio.create_task(at.engine.send_dtmf(call.call_id, "1234567890", "cli"))
-        await at.until_event(call, "say.queued")
-        await asyncio.sleep(0.7)
+        await stream.until_audio(len(stream.audio) + 8 * 4 * 200)  # of which the last 160 ms are not heard yet
         await at.engine.set_floor(call.call_id, "operator", "console")
         with pytest.raises(Refusal, match="only the keys 1") as refused:
             await pressing
@@ -67,7 +66,7 @@ async def test_keys_of_a_call_that_ends_are_dropped(tmp_path: Path) -> None:
         call, _ = await at.ring_in()
         await at.until(call, lambda call: call.state is State.SPEAKING)
         pressing = asyncio.create_task(at.engine.send_dtmf(call.call_id, "12", "cli"))
-        await asyncio.sleep(0.1)
+        await at.until_event(call, "say.queued", kind="keys")
         await at.engine.end(call.call_id, "cli")
         with pytest.raises(Refusal, match="dropped"):
             await pressing
