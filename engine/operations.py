@@ -279,7 +279,10 @@ class Operations:
     async def transfer(self, call_id: str, to: str, by: str, webhook_url: str) -> None:
         """Connect the caller with another number; returns when the carrier took it."""
         self._transfers.check(to)
-        await self._transfers.start(self._calls.connected(call_id), to, by, webhook_url)
+        live = self._calls.connected(call_id)
+        if self.ending(live.call_id) is not None:
+            raise Refusal("call_ended", "the call is being ended just now")
+        await self._transfers.start(live, to, by, webhook_url)
 
     async def end(self, call_id: str, by: str) -> None:
         """Hang up; a call that is over already is a success."""

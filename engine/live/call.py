@@ -407,7 +407,7 @@ class LiveCall:
 
     def caller_said(self, text: str, clock: TurnClock) -> None:
         self.replies.caller_quiet()
-        if self.machine.talks:
+        if self.machine.talks or self.handover.away:
             return
         if self._turn_lock.locked():
             if self._answer is not None and not self._answer.done():

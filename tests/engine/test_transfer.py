@@ -12,6 +12,7 @@ from engine.calls import Draft, State
 from engine.carriers.base import CarrierError
 from engine.clock import epoch_ms
 from engine.live import call as call_module
+from engine.live.turn_clock import TurnClock
 from engine.store import DATABASE_NAME, EventLog
 from tests.engine.fake_carrier import OURS, Table, sid, table, without
 
@@ -275,6 +276,28 @@ async def test_after_a_restart_a_caller_who_is_away_is_left_where_they_are(
         await at.connect(document, "CAin")
         await at.engine.speak("c1", "Here I am again.", "cli")
         assert (await at.types(call)).count("call.transferred") == 1
+
+
+async def test_what_the_caller_said_last_is_not_answered_when_they_are_away(tmp_path: Path) -> None:
+    async with table(tmp_path) as at:
+        call, _ = await at.ring_in()
+        await at.until_event(call, "say.heard")
+        await at.engine.transfer(call.call_id, ELSEWHERE, "cli")
+        live = at.engine._calls.get(call.call_id)
+        assert live is not None
+        live.caller_said("what are your opening hours", TurnClock(1))
+        assert not live.replies.pending and not live.mouth.busy
+
+
+async def test_a_call_that_is_being_ended_is_not_put_through(tmp_path: Path) -> None:
+    async with table(tmp_path) as at:
+        at.carrier.during_hang_up = asyncio.Event()
+        call, _ = await at.ring_in()
+        ending = asyncio.create_task(at.engine.end(call.call_id, "cli"))
+        await at.carrier.until(at.carrier.hung_up)
+        assert (await refused(at, call.call_id, ELSEWHERE)).code == "call_ended"
+        at.carrier.during_hang_up.set()
+        await ending
 
 
 async def refused(at: Table, call_id: str, to: str) -> Refusal:
