@@ -5,27 +5,26 @@ Each method refuses with a reason before anything happens, and records before it
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import uuid
 from collections.abc import Mapping
 from typing import Final
 
-from engine.api import Refusal, Slug
+from engine.api import Refusal
 from engine.book import CallBook
 from engine.calls import Call, Draft, Floor, Mode, Speaker, State
 from engine.calls.call import Media
 from engine.calls.policy import are_dtmf, is_e164
-from engine.carriers.base import Carrier, CarrierError, Connect, DialOrder, Document, Keys, Redirect
+from engine.carriers.base import Carrier, CarrierError, Connect, DialOrder, Document
 from engine.carriers.links import link
 from engine.config import Config
 from engine.live import machine
 from engine.live.call import LiveCall
 from engine.live.hangup import HangUps
+from engine.live.keypad import Keypad
 from engine.live.parts import Parts
 from engine.live.registry import LiveCalls, StreamTokens
 from engine.live.transfer import Transfers
-from engine.media.dtmf import duration_ms
 from engine.recorder import Recorder
 from engine.store import StoreError
 
@@ -34,8 +33,6 @@ log = logging.getLogger(__name__)
 MAX_MESSAGE: Final = 4000
 """Characters of one line: what carriers take at most."""
 END_SECONDS: Final = 10.0
-KEYS_SLACK_SECONDS: Final = 10.0
-"""How much longer than their tones keys may take that the carrier plays."""
 MOCK_FROM: Final = "+15550000000"
 """Our number where none is configured, on the simulated carrier only."""
 
@@ -60,6 +57,7 @@ class Operations:
         self._calls = calls
         self._tokens = tokens
         self._hang_ups = hang_ups
+        self._keypad = Keypad(carrier, recorder, book.get)
         self._transfers = Transfers(config, carrier, recorder, book.get)
         self._dialing: set[str] = set()
         self.uncertain: list[str] = []
@@ -234,47 +232,7 @@ class Operations:
         """Play keys into the call; returns when they were played."""
         if not are_dtmf(digits):
             raise Refusal("invalid_digits", f"{digits[:40]!r} are not keys", "use 0-9 A-D * # and w for a pause")
-        live = self._with_us(call_id)
-        call = self._known(live.call_id)
-        try:
-            if self._carrier.capabilities.send_dtmf:
-                await self._carrier.send_dtmf(call.provider_call_id or "", digits)
-            elif call.media == "stream":
-                digits = await self._press(live, digits, by)
-            else:
-                await self._instruct_keys(live, digits, webhook_url)
-        except CarrierError as error:
-            code: Slug = "call_ended" if error.kind == "gone" else "carrier_refused"
-            raise Refusal(code, f"the keys were not sent: {error}", error.link) from error
-        self._recorder.post(Draft("dtmf.sent", call.call_id, {"digits": digits, "by": by}))
-        await self._recorder.settle()
-
-    async def _press(self, live: LiveCall, digits: str, by: str) -> str:
-        """Keys as tones on the stream, where they wait their turn. Raises Refusal unless all of them were heard."""
-        line = live.say(digits, "agent", "keys")
-        ending = await line.done
-        if ending == "heard":
-            return digits
-        if line.heard_text:
-            self._recorder.post(Draft("dtmf.sent", live.call_id, {"digits": line.heard_text, "by": by}))
-            await self._recorder.settle()
-            raise Refusal("speech_unavailable", f"only the keys {line.heard_text} were heard", "send the rest again")
-        if ending == "failed":
-            raise Refusal("speech_unavailable", f"the keys were not sent: {line.error}")
-        raise Refusal("speech_unavailable", "the keys were dropped before they were heard", "send them again")
-
-    async def _instruct_keys(self, live: LiveCall, digits: str, webhook_url: str) -> None:
-        """Keys as a document, on a call that has no stream to lose; the carrier asks what now when it played them."""
-        again = Redirect(link(webhook_url, "connect", live.call_id))
-        live.asked.clear()
-        await self._carrier.instruct(live.streamless(), (Keys(digits), again))
-        try:
-            async with asyncio.timeout(duration_ms(digits) / 1000 + KEYS_SLACK_SECONDS):
-                await live.asked.wait()
-        except TimeoutError as error:
-            raise Refusal("timeout", "the carrier has not said that the keys were played") from error
-        if not self._known(live.call_id).live:
-            raise Refusal("call_ended", "the call ended while the keys were played")
+        await self._keypad.press(self._with_us(call_id), digits, by, webhook_url)
 
     async def transfer(self, call_id: str, to: str, by: str, webhook_url: str) -> None:
         """Connect the caller with another number; returns when the carrier took it."""

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from engine import operations as operations_module
 from engine.api import Refusal
 from engine.calls import State
 from engine.carriers.base import CarrierError, Keys, Redirect
+from engine.live import keypad
 from tests.engine.fake_carrier import sid, table, without
 from tests.media.dtmf_ear import keys_in
 
@@ -104,7 +104,7 @@ async def test_without_a_stream_keys_are_a_document_after_which_the_carrier_asks
 async def test_keys_that_a_carrier_never_played_are_not_called_sent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(operations_module, "KEYS_SLACK_SECONDS", 0.1)
+    monkeypatch.setattr(keypad, "SLACK_SECONDS", 0.1)
     async with table(tmp_path, streaming={"enabled": False}) as at:
         call = await at.call_out()
         await at.tell("answered", sid(call))
