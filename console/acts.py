@@ -15,7 +15,7 @@ from typing import Final
 from console.board import Board
 from console.facts import Act
 from console.text import clean
-from engine.client import EngineClient, Floor, Mode, NoEngine, Refusal
+from engine.client import Decision, EngineClient, Floor, Mode, NoEngine, Refusal
 
 log = logging.getLogger(__name__)
 
@@ -92,6 +92,11 @@ class Acts:
     async def transfer(self, call_id: str, to: str) -> Outcome:
         """Connect the caller with another number."""
         return await self._run(call_id, f"transfer to {to}", self._client.transfer(call_id, to))
+
+    async def admit(self, call_id: str, verdict: Decision) -> Outcome:
+        """Let a caller in who waits, or not."""
+        what = "reject" if verdict == "no" else f"let in {verdict}"
+        return await self._run(call_id, what, self._client.admit(call_id, verdict))
 
     async def floor(self, call_id: str, holder: Floor) -> Outcome:
         """Give the floor to somebody."""

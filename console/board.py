@@ -12,7 +12,7 @@ from copy import copy
 from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
-from console.facts import Act, Exposure, Levels, Note, Partial, Streams, Unsaid, Webhooks
+from console.facts import Act, Exposure, Levels, Note, Partial, Streams, Unsaid, Waiting, Webhooks
 from console.happenings import HANDLERS, keep_unsaid
 from console.text import clean
 from engine.client import Call, Event, apply
@@ -36,6 +36,8 @@ class Board:
     """Call -> what is wrong with it just now, beyond what its record says."""
     lost: dict[str, str] = field(default_factory=dict)
     """Call without its audio stream just now -> why."""
+    waiting: dict[str, Waiting] = field(default_factory=dict)
+    """Call whose caller waits to be let in -> what is known about them."""
     webhooks: Webhooks = Webhooks()
     streams: Streams = Streams()
     exposure: Exposure = Exposure()
@@ -48,12 +50,12 @@ class Board:
 
     @property
     def _tables(self) -> tuple[dict[str, Any], ...]:
-        return (self.calls, self.partials, self.levels, self.notes, self.trouble, self.lost)
+        return (self.calls, self.partials, self.levels, self.notes, self.trouble, self.lost, self.waiting)
 
     def copy(self) -> Board:
         """A picture of the board as it is now."""
         picture = copy(self)
-        for name in ("calls", "partials", "levels", "notes", "trouble", "lost", "acts"):
+        for name in ("calls", "partials", "levels", "notes", "trouble", "lost", "waiting", "acts"):
             setattr(picture, name, copy(getattr(self, name)))
         return picture
 

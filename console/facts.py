@@ -36,6 +36,19 @@ class Partial:
 
 
 @dataclass(frozen=True, slots=True)
+class Waiting:
+    """A caller whom nobody knows, until somebody decides. `since` is epoch ms."""
+
+    since: int
+    seconds: int = 30
+    """How long they wait before the engine turns them away."""
+    attestation: str = ""
+    """What the carrier says about the number, in its own word."""
+    earlier: int = 0
+    """Calls with this number before."""
+
+
+@dataclass(frozen=True, slots=True)
 class Levels:
     """The last readings per side, 0 to 8, newest last."""
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from console.facts import Act, Exposure, Levels, Partial, Unsaid
+from console.facts import Act, Exposure, Levels, Partial, Unsaid, Waiting
 from console.text import clean
 from console.words import by_text, ended_text
 from engine.client import Event
@@ -79,6 +79,7 @@ def _on_ended(board: Board, event: Event) -> None:
     board.levels.pop(key, None)
     board.trouble.pop(key, None)
     board.lost.pop(key, None)
+    board.waiting.pop(key, None)
     call = board.calls.get(key)
     if call is None or call.ended_at != event.at:
         return  # it was over before
@@ -97,6 +98,26 @@ def _on_answered(board: Board, event: Event) -> None:
     call = board.calls.get(event.call_id or "")
     if call is not None and call.answered_at == event.at:
         board.note(event, "answered")
+
+
+def _on_waiting(board: Board, event: Event) -> None:
+    call = board.calls.get(event.call_id or "")
+    if call is None or not call.waiting:
+        return
+    board.waiting[call.call_id] = Waiting(
+        since=call.rungs.get("waiting", event.at),
+        seconds=round(min(3600, max(0, _number(event.data, "seconds", 30)))),
+        attestation=clean(_text(event.data, "attestation"), 64),
+        earlier=round(min(9999, max(0, _number(event.data, "earlier", 0)))),
+    )
+    board.note(event, "waits to be let in")
+
+
+def _on_admitted(board: Board, event: Event) -> None:
+    board.waiting.pop(event.call_id or "", None)
+    verdict = _text(event.data, "verdict")
+    if verdict in ("once", "always"):
+        board.note(event, f"let in {verdict}{_by(event)}")
 
 
 def _on_floor(board: Board, event: Event) -> None:
@@ -228,12 +249,14 @@ def _on_operator(board: Board, event: Event) -> None:
 
 HANDLERS: Final[Mapping[str, Callable[[Board, Event], None]]] = {
     "audio.level": _on_level,
+    "call.admitted": _on_admitted,
     "call.answered": _on_answered,
     "call.ended": _on_ended,
     "call.error": _on_error,
     "call.machine": _on_machine,
     "call.returned": _on_returned,
     "call.transferred": _on_transferred,
+    "call.waiting": _on_waiting,
     "dtmf.received": _on_keys_in,
     "dtmf.sent": _on_keys_out,
     "engine.started": _on_engine_started,

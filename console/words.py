@@ -50,6 +50,8 @@ STATE_LOOKS: Final[Mapping[State, Look]] = {
 }
 UNKNOWN_LOOK: Final = Look("?", "unknown", "dim", "lost")
 """A call that was live when the engine was last heard of."""
+WAITING_LOOK: Final = Look("◈", "waiting", "warn", "wait", "waits to be let in")
+"""A caller whom nobody knows, until somebody decides."""
 SPEAKER_LOOKS: Final[Mapping[Speaker, Look]] = {
     "agent": Look("▸", "agent", "agent"),
     "caller": Look("◂", "caller", "caller"),
@@ -74,6 +76,13 @@ _ENDINGS: Final[Mapping[State, str]] = {
 _ACTORS: Final = {"cli": "the command line"}
 _NAMED: Final = frozenset({"agent", "caller", "carrier", "console", "engine", "operator", "plugin"})
 DIRECTION_SYMBOLS: Final = {"inbound": "◂", "outbound": "▸"}
+
+
+def look_of(call: Call, *, adrift: bool = False) -> Look:
+    """How a call looks. `adrift`: nobody tells us any more what becomes of live ones."""
+    if call.live and adrift:
+        return UNKNOWN_LOOK
+    return WAITING_LOOK if call.live and call.waiting else STATE_LOOKS[call.state]
 
 
 def number_text(number: str, masked: bool) -> str:
@@ -106,6 +115,8 @@ def attention(call: Call, now: int, trouble: str = "", talking: bool = False) ->
     """
     if not call.live:
         return ""
+    if call.waiting:
+        return "the caller waits to be let in"
     if call.error is not None:
         return clean(str(call.error.get("message") or call.error.get("code") or "error"), 200)
     if call.deaf:

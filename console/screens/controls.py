@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from console.acts import Outcome
 from console.keys import Command
+from console.screens.admitting import decide
 from console.screens.view import missing_for
 from console.text import clean, count_text
 from console.widgets.call_table import CallTable
@@ -38,6 +39,9 @@ class Controls:
             "end": self.end,
             "keypad": self.keypad,
             "transfer": self.transfer,
+            "admit": lambda _: decide(self, "once"),
+            "admit-always": lambda _: decide(self, "always"),
+            "reject": lambda _: decide(self, "no"),
             "hold": self.hold,
             "take": self.take,
             "filter": self.open_filter,

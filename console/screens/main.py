@@ -40,6 +40,7 @@ from console.widgets.prompt import Mode, Prompt
 from console.widgets.small import MIN_HEIGHT, MIN_WIDTH, TooSmall, Unread
 from console.widgets.transcript import Transcript
 from console.widgets.turns import Turns
+from console.widgets.waiting import WaitingBanner, find_stranger
 from engine.client import Call
 
 
@@ -69,10 +70,13 @@ class MainScreen(Screen[None]):
         self.controls = Controls(self)
         self.lag = LagMeter()
         self._painted: tuple[object, ...] = ()
+        self._heard: frozenset[str] = frozenset()
+        """Waiting callers for whom the bell rang."""
 
     def compose(self) -> ComposeResult:
         yield Header(id="header")
         yield Banner(id="banner")
+        yield WaitingBanner(self.registry)
         with Container(id="body"):
             yield CallTable(self.registry.key("dial"))
             with Vertical(id="talk"):
@@ -133,6 +137,7 @@ class MainScreen(Screen[None]):
         if self.frozen is None:
             table.show_board(self.board, now, adrift=self.adrift)
             self._paint_call(now)
+        self._paint_waiting(now)
         self._paint_surroundings(now, len(table.alerts))
 
     def _paint_call(self, now: int) -> None:
@@ -147,6 +152,18 @@ class MainScreen(Screen[None]):
         self.query_one(Ladder).show(call, now, alert)
         self.query_one(Turns).show(call)
         self.query_one(Hints).show(available(self.registry, self.call))
+
+    def _paint_waiting(self, now: int) -> None:
+        """Who waits is shown as it is now, whatever is frozen, filtered or selected; the bell rings for a new one."""
+        waiting = frozenset() if self.adrift else frozenset(call.call_id for call in self.board.live if call.waiting)
+        selected = self.query_one(CallTable).selected
+        stranger = find_stranger(self.board, selected) if waiting else None
+        self.query_one(WaitingBanner).show(stranger, now, masked=self.masked)
+        if waiting - self._heard:
+            self.app.bell()
+            if self.app.screen is not self:  # the banner is behind a dialog
+                self.app.notify("a caller waits to be let in", severity="warning", markup=False)
+        self._heard = waiting
 
     def _paint_surroundings(self, now: int, alerts: int) -> None:
         link, health = self.feed.link, self.feed.health
@@ -173,6 +190,7 @@ class MainScreen(Screen[None]):
         if self.frozen is None:
             self.query_one(CallTable).show_board(self.board, self.options.clock(), adrift=self.adrift)
         self._paint_call(self.options.clock())
+        self._paint_waiting(self.options.clock())
         if event.opened:
             self.query_one(Transcript).focus()
 

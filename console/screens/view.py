@@ -50,13 +50,15 @@ def header_facts(
     """The top line, without the badges."""
     unknown = len(board.live) if adrift(link, board) else 0
     live = [] if unknown else board.live
-    ringing = sum(1 for call in live if call.answered_at is None)
+    waiting = sum(1 for call in live if call.waiting)
+    ringing = sum(1 for call in live if call.answered_at is None) - waiting
     midnight = _midnight(now)
     return HeaderFacts(
         provider=(health.provider if health else "") or board.provider,
         connected=link.state == "up" and not board.engine_stopped,
-        live=len(live) - ringing,
+        live=len(live) - ringing - waiting,
         ringing=ringing,
+        waiting=waiting,
         unknown=unknown,
         today=sum(1 for call in board.calls.values() if call.started_at >= midnight),
         alerts=alerts,

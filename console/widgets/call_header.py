@@ -8,7 +8,7 @@ from typing import Final
 from console.paint import Part, Row, pack
 from console.text import clean, clock_text
 from console.widgets.lines import Panel
-from console.words import FLOOR_LOOKS, STATE_LOOKS, UNKNOWN_LOOK, number_text
+from console.words import FLOOR_LOOKS, look_of, number_text
 from engine.client import Call
 
 TITLED: Final = 60
@@ -29,7 +29,7 @@ def call_header_row(
     if call is None:
         return ((" no call selected", "dim"),)
     unknown = adrift and call.live
-    look, floor = UNKNOWN_LOOK if unknown else STATE_LOOKS[call.state], FLOOR_LOOKS[call.floor]
+    look, floor = look_of(call, adrift=adrift), FLOOR_LOOKS[call.floor]
     now = call.last_at if unknown else now
     began = call.answered_at or call.started_at
     left: list[Part] = [

@@ -1,4 +1,4 @@
-"""The call table: live calls in the order they began, a separator, ended calls with the newest first."""
+"""The call table: who waits to be let in, then other live calls as they began, then ended ones, the newest first."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from console.facts import Levels
 from console.paint import Row
 from console.text import clock_text, fit
 from console.widgets.lines import LinePane
-from console.words import DIRECTION_SYMBOLS, STATE_LOOKS, UNKNOWN_LOOK, attention, number_text
+from console.words import DIRECTION_SYMBOLS, attention, look_of, number_text
 from engine.client import Call
 
 BARS: Final = " ▁▂▃▄▅▆▇█"
@@ -36,7 +36,7 @@ class Filter:
         wanted, inverse = self.text.casefold().removeprefix("!").split(), self.text.startswith("!")
         if not wanted:
             return True
-        look = STATE_LOOKS[call.state]
+        look = look_of(call)
         facts = f"{call.peer} {call.state.value} {look.word} {look.full} {call.direction} {call.provider}".casefold()
 
         def said(word: str) -> bool:
@@ -62,7 +62,7 @@ def call_row(
     `adrift`: the engine is out of reach, so that nobody knows whether a live call still is.
     """
     live = call.live and not adrift
-    look = UNKNOWN_LOOK if call.live and adrift else STATE_LOOKS[call.state]
+    look = look_of(call, adrift=adrift)
     wide = width >= WIDE
     began = call.answered_at or call.started_at
     seconds = ((call.ended_at or (now if live else call.last_at)) - began) / 1000
@@ -259,7 +259,8 @@ def _same(before: object, now: tuple[object, ...]) -> bool:
 
 def _ordered(calls: Mapping[str, Call], wanted: Filter) -> list[str]:
     chosen: Sequence[Call] = [call for call in calls.values() if wanted.matches(call)]
-    live = sorted((call for call in chosen if call.live), key=lambda call: (call.started_at, call.call_id))
+    going = [call for call in chosen if call.live]
+    live = sorted(going, key=lambda call: (not call.waiting, call.started_at, call.call_id))
     ended = sorted((call for call in chosen if not call.live), key=lambda call: (-(call.ended_at or 0), call.call_id))
     separator = [_SEPARATOR] if ended else []
     return [*(call.call_id for call in live), *separator, *(call.call_id for call in ended)]

@@ -37,6 +37,8 @@ class HeaderFacts:
     masked: bool = False
     unknown: int = 0
     """Calls that were live when the engine was last heard of."""
+    waiting: int = 0
+    """Callers who wait to be let in."""
 
 
 def header_row(facts: HeaderFacts, width: int) -> Row:
@@ -58,7 +60,9 @@ def counts(facts: HeaderFacts) -> Row:
     """Live, ringing and today's calls."""
     if facts.unknown:
         return ((f"{facts.unknown} unknown", "warn"), (" · ", "dim"), (f"{facts.today}", "text"), (" today", "dim"))
+    waiting: Row = ((f"{facts.waiting}", "warn"), (" waiting · ", "dim")) if facts.waiting else ()
     return (
+        *waiting,
         (f"{facts.live}", "live" if facts.live else "dim"),
         (" live · ", "dim"),
         (f"{facts.ringing}", "ringing" if facts.ringing else "dim"),
