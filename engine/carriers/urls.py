@@ -11,16 +11,17 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 DEFAULT_PORTS: Final = {"http": "80", "ws": "80", "https": "443", "wss": "443"}
-_URL: Final = re.compile(r"(https?|wss?)://([^/?#]*)([^?#]*)(\?[^#]*)?(?:#.*)?", re.ASCII | re.DOTALL)
+_URL: Final = re.compile(r"(https?|wss?)://([^/?#]*)([^?#]*)(\?[^#]*)?(?:#.*)?", re.ASCII | re.DOTALL | re.IGNORECASE)
 _HOST_PORT: Final = re.compile(r"(\[[^\[\]@]*\]|[^:\[\]@]*)(?::([0-9]+))?", re.ASCII)
 _SHOWN: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Url:
-    """The parts of a URL; `str` gives the same bytes again, without a fragment, which is never sent."""
+    """The parts of a URL; `str` gives the same bytes again, but for a fragment, which is never sent."""
 
     scheme: str
+    """In lower case."""
     user: str
     """With its at sign: `name:password@`, or empty."""
     host: str
@@ -51,7 +52,7 @@ def take_apart(url: str) -> Url | None:
     place = _HOST_PORT.fullmatch(rest)
     if place is None:
         return None
-    return Url(scheme, user + at, place[1], place[2] or "", path, query or "")
+    return Url(scheme.lower(), user + at, place[1], place[2] or "", path, query or "")
 
 
 def shown(url: str) -> str:
