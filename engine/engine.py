@@ -119,12 +119,12 @@ class Engine(EngineApi):
             lambda: self._parts,
         )
         pipeline = WebhookPipeline(
-            carrier, config.serve.path, self._exposure.webhook_url, events.act, self._exposure.webhook_seen
+            carrier, config.serve.path, self._exposure, events.act, self._exposure.webhook_seen
         )
         self._media = MediaDoor(
             config.streaming,
             carrier,
-            self._exposure.socket_url,
+            self._exposure.socket_address,
             self._book,
             self._calls,
             tokens,

@@ -5,14 +5,18 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
 from engine.calls import Draft
 from engine.config import Config
+from engine.web.address import Arrival, Believed, Trust, believe
 from engine.web.budget import Budget
 
 log = logging.getLogger(__name__)
+
+_LAST: Final = ("verdict", "why", "ms", "effect", "type", "status", "form", "tried", "forwarded")
+"""What the health says of the last webhook."""
 
 
 class Exposure:
@@ -22,6 +26,7 @@ class Exposure:
         self._config = config
         self._post = post
         self._port = config.serve.port
+        self._trust = Trust.of(config)
         self._verdicts: Counter[str] = Counter()
         self._last: dict[str, Any] | None = None
         self._refusals = Budget(per_second=5, burst=50)
@@ -47,16 +52,24 @@ class Exposure:
         scheme = "wss" if url.scheme == "https" else "ws"
         return urlunsplit((scheme, url.netloc, self._config.streaming.stream_path, "", ""))
 
-    def socket_url(self, raw_path: str) -> str:
-        """The address that a media socket's upgrade request was signed over."""
-        url = urlsplit(self.stream_url())
-        return f"{url.scheme}://{url.netloc}{raw_path}"
+    def webhook_address(self, arrival: Arrival) -> Believed:
+        """The URL to which the carrier sent a webhook."""
+        return believe(arrival, self.webhook_url(), self._trust, public=self._public)
+
+    def socket_address(self, arrival: Arrival) -> Believed:
+        """The URL to which the carrier sent the upgrade request of a media socket."""
+        return believe(arrival, self.stream_url(), self._trust, public=self._public, socket=True)
+
+    @property
+    def _public(self) -> bool:
+        """Whether our address is one that the carrier is known to use, so that no header has to be believed."""
+        return self._config.public_url is not None
 
     def webhook_seen(self, draft: Draft) -> None:
         """Count a webhook and record it. Strangers can not fill the disk: refusals beyond a rate are only counted."""
         verdict = str(draft.data.get("verdict"))
         self._verdicts[verdict] += 1
-        self._last = {key: draft.data.get(key) for key in ("verdict", "why", "ms", "effect", "type", "status")}
+        self._last = {key: draft.data.get(key) for key in _LAST if key in draft.data}
         if verdict != "refused":
             self._post(draft)
         elif self._refusals.take():

@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Final
+from dataclasses import replace
+from typing import Any, Final
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from engine.book import CallBook
 from engine.calls import Call, Draft
-from engine.carriers.base import Carrier
+from engine.carriers.base import Carrier, Verdict
 from engine.clock import epoch_ms
 from engine.config.speech import Streaming
 from engine.live.registry import LiveCalls, StreamTokens
@@ -24,9 +25,10 @@ from engine.media.playout_stats import PlayoutStats
 from engine.media.session import MAX_MESSAGE, MediaSession
 from engine.media.ticker import Ticker
 from engine.media.wire import Connected, MediaWire, Refused, Started
+from engine.web.address import Arrival, Believed
 from engine.web.budget import Budget
 from engine.web.limits import InFlight, TooMany
-from engine.web.request import as_signed
+from engine.web.request import arrival, as_signed, signature_facts
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +51,7 @@ class MediaDoor:
         self,
         settings: Streaming,
         carrier: Carrier,
-        socket_url: Callable[[str], str],
+        address: Callable[[Arrival], Believed],
         book: CallBook,
         calls: LiveCalls,
         tokens: StreamTokens,
@@ -58,7 +60,7 @@ class MediaDoor:
     ) -> None:
         self._settings = settings
         self._carrier = carrier
-        self._socket_url = socket_url
+        self._address = address
         self._book = book
         self._calls = calls
         self._tokens = tokens
@@ -86,11 +88,7 @@ class MediaDoor:
         """Answer an upgrade request on the stream path."""
         if "websocket" not in request.headers.get("Upgrade", "").lower():
             raise web.HTTPNotFound
-        signed = as_signed(request, self._socket_url(request.rel_url.raw_path_qs))
-        verdict = self._carrier.verify_upgrade(signed, epoch_ms())
-        if not verdict.ok:
-            self._tell("media socket refused: %s", verdict.why)
-            raise web.HTTPUnauthorized(text=f"{verdict.why}\n")
+        self._check_signature(request)
         if len(self._sessions) + self._pending.total >= self._settings.max_connections:
             raise web.HTTPServiceUnavailable(text="no room for another media socket\n")
         socket = web.WebSocketResponse(compress=False, max_msg_size=MAX_MESSAGE, decode_text=False)
@@ -107,6 +105,28 @@ class MediaDoor:
         else:
             await self._serve(request, socket, wire, started, call)
         return socket
+
+    def _check_signature(self, request: web.Request) -> None:
+        """Raises HTTPUnauthorized. The operator is told of it, and which address would have been right."""
+        believed = self._address(arrival(request))
+        signed = as_signed(request, believed.url)
+        verdict = self._carrier.verify_upgrade(signed, epoch_ms())
+        if verdict.ok:
+            return
+        if self._complaints.take():
+            verdict = self._carrier.verify_upgrade(replace(signed, suspects=believed.suspects), epoch_ms())
+            verdict = _without_token(verdict, request)
+            log.info("media socket refused: %s", verdict.why)
+            note: dict[str, Any] = {
+                "verdict": "refused",
+                "why": verdict.why,
+                "type": "media socket",
+                "method": request.method,
+            }
+            note |= {"path": self._settings.stream_path, "peer": request.remote or "", "matched": None, "status": 401}
+            facts = signature_facts(verdict, believed.doubt)
+            self._post(Draft("webhook.received", None, {**note, "effect": "refused with 401", **facts}))
+        raise web.HTTPUnauthorized(text=f"{_without_token(verdict, request).why}\n")
 
     def _tell(self, message: str, *values: object) -> None:
         """A line in the log, as long as strangers do not make too many of them."""
@@ -162,6 +182,20 @@ class MediaDoor:
         finally:
             self._sessions.discard(session)
             self._past.add(session.playout.stats)
+
+
+def _without_token(verdict: Verdict, request: web.Request) -> Verdict:
+    """`verdict` as it may be told: the end of the path may be a token that is still good."""
+    if "token" not in request.match_info:
+        return verdict
+    secret = "/" + request.rel_url.raw_path.rpartition("/")[2]
+
+    def hide(url: str) -> str:
+        return url.replace(secret, "/…")
+
+    return replace(
+        verdict, why=hide(verdict.why), form=hide(verdict.form), tried=[hide(url) for url in verdict.tried]
+    )
 
 
 async def _wait_for_start(socket: web.WebSocketResponse, wire: MediaWire) -> Started:

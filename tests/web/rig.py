@@ -14,7 +14,7 @@ from aiohttp import web
 from yarl import URL
 
 from engine.calls import Draft
-from engine.carriers.base import CarrierEvent, Connect
+from engine.carriers.base import Carrier, CarrierEvent, Connect
 from engine.carriers.mock import MockCarrier
 from engine.config import parse_config
 from engine.exposure.address import Exposure
@@ -94,24 +94,26 @@ async def no_media(request: web.Request) -> web.StreamResponse:
 
 
 @asynccontextmanager
-async def front(media: Handler = no_media) -> AsyncIterator[Front]:
-    """A running server on any free port."""
-    config = parse_config(b"", None, {}).config
-    config = config.model_copy(update={"serve": config.serve.model_copy(update={"port": 0})})
+async def front(
+    media: Handler = no_media, carrier: Carrier | None = None, config: bytes = b""
+) -> AsyncIterator[Front]:
+    """A running server on any free port; `config` as in a file."""
+    parsed = parse_config(config, None, {}).config
+    settings = parsed.model_copy(update={"serve": parsed.serve.model_copy(update={"port": 0})})
     made = Front()
-    exposure = Exposure(config, made.posted.append)
+    exposure = Exposure(settings, made.posted.append)
 
     async def act(event: CarrierEvent) -> Outcome:
         return await (made.act or made.connect)(event)
 
-    carrier = MockCarrier("http://127.0.0.1:1", "key", SECRET)
-    pipeline = WebhookPipeline(carrier, PATH, exposure.webhook_url, act, exposure.webhook_seen)
-    server = WebServer(config, pipeline.handle, media)
+    behind = carrier or MockCarrier("http://127.0.0.1:1", "key", SECRET)
+    pipeline = WebhookPipeline(behind, PATH, exposure, act, exposure.webhook_seen)
+    server = WebServer(settings, pipeline.handle, media)
     await server.open()
     try:
         await exposure.open(server.port)
         made.posted.clear()
-        made.url = exposure.webhook_url()
+        made.url = f"http://127.0.0.1:{server.port}{PATH}"
         yield made
     finally:
         await server.close()

@@ -8,13 +8,19 @@ import logging
 import time
 import zlib
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
+from urllib.parse import urlencode
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from twilio.request_validator import RequestValidator
 
-from engine.carriers.base import CarrierEvent
+from engine.carriers.base import CarrierEvent, Connect, Listen, Pause, Reject
+from engine.carriers.links import read_link
+from engine.carriers.twilio import TwilioCarrier
+from engine.carriers.twilio_account import Access
+from engine.carriers.twilio_signature import SigningKeys
 from engine.simulator.signing import signed_headers
 from engine.store import StoreError
 from engine.web.limits import MAX_BODY, MAX_IN_FLIGHT
@@ -182,6 +188,80 @@ class TestSignatures:
         request.addfinalizer(check)
 
 
+class TestTwilioBehindProxies:
+    """The path of a signature from the socket to the operator, with the carrier that signs its addresses."""
+
+    TOKEN = "an auth token"
+    FORM = {"CallSid": "CA1", "CallStatus": "ringing", "Direction": "inbound", "From": "+15550100", "To": "+15550101"}
+    PUBLIC = "https://calls.example.com/hooks/twilio"
+
+    @asynccontextmanager
+    async def running(self, config: bytes = b"") -> AsyncIterator[Front]:
+        access = Access(account_sid="AC1", auth_token=self.TOKEN)
+        carrier = TwilioCarrier(access, SigningKeys((self.TOKEN,)), voice="alloy", language="en-US")
+        async with front(carrier=carrier, config=config) as made:
+            yield made
+
+    async def post(self, server: Front, signed_url: str, query: str = "", **headers: str) -> int:
+        signature = RequestValidator(self.TOKEN).compute_signature(signed_url, self.FORM)
+        sent = {"X-Twilio-Signature": signature, "Content-Type": "application/x-www-form-urlencoded"}
+        more = {name.replace("_", "-"): value for name, value in headers.items()}
+        body = urlencode(self.FORM).encode()
+        return (await server.ask("POST", server.url + query, body, sent | more))[0]
+
+    async def test_e2_a_proxy_may_change_host_port_and_path_of_a_public_address(self) -> None:
+        async with self.running(f"public_url: {self.PUBLIC}".encode()) as server:
+            assert await self.post(server, f"{self.PUBLIC}?callId=1&a=%20b", "?callId=1&a=%20b") == 200
+            assert await self.post(server, f"{self.PUBLIC}?callId=2", "?callId=1") == 401
+            (event,) = server.acts
+            assert event.type == "incoming"
+            assert server.posted[0].data["form"] == self.PUBLIC
+
+    async def test_e1_the_port_that_was_signed_is_told(self) -> None:
+        async with self.running(f"public_url: {self.PUBLIC}".encode()) as server:
+            assert await self.post(server, self.PUBLIC.replace(".com/", ".com:443/")) == 200
+            assert server.posted[0].data["why"] == "ok, signed as https://calls.example.com:443/hooks/twilio"
+
+    async def test_e3_a_refusal_says_which_public_url_would_be_right_and_what_was_tried(self) -> None:
+        async with self.running() as server:
+            sent = {"X_Forwarded_Host": "calls.example.com", "X_Forwarded_Proto": "https"}
+            url = f"https://calls.example.com{PATH}"
+            assert await self.post(server, f"{url}?token=secret", "?token=secret", **sent) == 401
+            data = server.posted[0].data
+            assert str(data["why"]).startswith(f"the signature fits {url}: set public_url to that")
+            assert data["form"] == url
+            assert server.url in data["tried"] and url in data["tried"] and len(data["tried"]) <= 12
+            assert data["forwarded"].startswith("not believed: neither")
+            assert "secret" not in str(data)
+            assert server.acts == []
+
+    @pytest.mark.parametrize("allowed", ["[calls.example.com]", "[]"])
+    async def test_forwarded_headers_are_believed_from_hosts_that_are_allowed(self, allowed: str) -> None:
+        async with self.running(f"webhook_security: {{allowed_hosts: {allowed}}}".encode()) as server:
+            sent = {"X_Forwarded_Host": "calls.example.com"}
+            status = await self.post(server, f"https://calls.example.com{PATH}", **sent)
+            assert status == (401 if allowed == "[]" else 200)
+            assert await self.post(server, f"https://other.example{PATH}", X_Forwarded_Host="other.example") == 401
+
+    @pytest.mark.parametrize("proxy", ["127.0.0.1", "192.0.2.1"])
+    async def test_forwarded_headers_are_believed_from_proxies_that_are_trusted(self, proxy: str) -> None:
+        config = f"webhook_security: {{trust_forwarding_headers: true, trusted_proxy_ips: [{proxy}]}}"
+        async with self.running(config.encode()) as server:
+            sent = {"X_Forwarded_Host": "calls.example.com", "X_Forwarded_Proto": "https"}
+            status = await self.post(server, f"https://calls.example.com{PATH}", **sent)
+            assert status == (200 if proxy == "127.0.0.1" else 401)
+
+    async def test_explanations_have_a_bound_and_refusals_go_on(self) -> None:
+        async with self.running() as server:
+            for _ in range(60):
+                assert (
+                    await self.post(server, f"https://calls.example.com{PATH}", X_Forwarded_Host="calls.example.com")
+                    == 401
+                )
+            explained = [draft for draft in server.posted if "form" in draft.data]
+            assert 20 <= len(explained) < 60
+
+
 class TestReplay:
     async def test_gives_the_first_answer_without_its_token_and_does_nothing(self, server: Front) -> None:
         body = webhook("call.answered")
@@ -189,9 +269,43 @@ class TestReplay:
         first = await server.post(body, signed)
         again = await server.post(body, signed)
         assert (first[0], again[0]) == (200, 200)
-        assert json.loads(again[1])["document"] == [{"verb": "connect", "url": "ws://example/stream", "token": ""}]
+        assert b"one-time" not in again[1]
         assert len(server.acts) == 1
         assert server.notes == [("ok", 200), ("replay", 200)]
+        assert server.posted[1].data["effect"] == "nothing: a replay, told to ask again"
+
+    async def test_e8_of_a_document_with_a_token_has_the_carrier_ask_for_a_fresh_one(self, server: Front) -> None:
+        """An empty answer would end the call, and the token that was served may be used up."""
+        pause = {"verb": "pause", "seconds": 2}
+
+        async def two_verbs(event: CarrierEvent) -> Outcome:
+            return Outcome((Pause(2), Connect("ws://example/stream", "one-time")), "ours/1", "document: connect")
+
+        server.act = two_verbs
+        body = webhook("call.answered")
+        signed = signed_headers(SECRET, "POST", server.url, body)
+        _, first = await server.post(body, signed)
+        assert json.loads(first)["document"][0] == pause
+        urls = set()
+        for _ in range(2):
+            status, again = await server.post(body, signed)
+            first_verb, second_verb = json.loads(again)["document"]
+            assert (status, first_verb, second_verb["verb"]) == (200, pause, "redirect")
+            flow, query = read_link(second_verb["url"])
+            assert (flow, query["callId"]) == ("connect", "ours/1")
+            assert second_verb["url"].startswith(f"{server.url}?")
+            urls.add(second_verb["url"])
+        # Each asks anew: the same address with the same form would be a replay itself.
+        assert len(urls) == 2
+
+    async def test_of_a_document_without_a_token_is_that_document(self, server: Front) -> None:
+        async def reject(event: CarrierEvent) -> Outcome:
+            return Outcome((Reject("busy"),), "ours", "document: reject")
+
+        server.act = reject
+        body = webhook("call.incoming")
+        signed = signed_headers(SECRET, "POST", server.url, body)
+        assert await server.post(body, signed) == await server.post(body, signed)
         assert server.posted[1].data["effect"] == "nothing: a replay"
 
     async def test_is_recognised_in_every_spelling_of_the_signature(self, server: Front) -> None:
@@ -221,7 +335,7 @@ class TestReplay:
             assert not again.done()
             go_on.set()
         assert json.loads(first.result()[1])["document"][0]["token"] == "one-time"
-        assert json.loads(again.result()[1])["document"][0]["token"] == ""
+        assert json.loads(again.result()[1])["document"][0]["verb"] == "redirect"
         assert len(server.acts) == 1
 
     async def test_may_be_repeated_after_a_failure(self, server: Front) -> None:
@@ -257,6 +371,16 @@ class TestReplay:
             await asyncio.wait([again], timeout=0.1)
             go_on.set()
         assert (first.result()[0], again.result()[0]) == (503, 503)
+
+
+async def test_a_document_that_the_carrier_can_not_have_is_a_failure_with_its_reason(server: Front) -> None:
+    async def listen(event: CarrierEvent) -> Outcome:
+        return Outcome((Listen("http://x/", "http://x/"),), "ours", "document: listen")
+
+    server.act = listen
+    status, answer = await server.post(webhook("call.answered"))
+    assert status == 500 and b"Listen" in answer
+    assert server.notes == [("ok", 500)]
 
 
 async def test_an_act_that_hangs_is_given_up_so_that_the_carrier_tries_again(
