@@ -43,6 +43,7 @@ class Front:
     acts: list[CarrierEvent] = field(default_factory=list)
     posted: list[Draft] = field(default_factory=list)
     act: Callable[[CarrierEvent], Awaitable[Outcome]] | None = None
+    exposure: Exposure | None = None
 
     async def connect(self, event: CarrierEvent) -> Outcome:
         """The usual act: a document that opens a stream, with a token that may be used once."""
@@ -101,7 +102,7 @@ async def front(
     parsed = parse_config(config, None, {}).config
     settings = parsed.model_copy(update={"serve": parsed.serve.model_copy(update={"port": 0})})
     made = Front()
-    exposure = Exposure(settings, made.posted.append)
+    exposure = made.exposure = Exposure(settings, made.posted.append)
 
     async def act(event: CarrierEvent) -> Outcome:
         return await (made.act or made.connect)(event)
