@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Callable
 from typing import Final
 
@@ -58,7 +59,8 @@ class Keypad:
 
     async def _as_document(self, live: LiveCall, digits: str, webhook_url: str) -> None:
         """On a call that has no stream to lose; the carrier asks what now when it has played them."""
-        again = Redirect(link(webhook_url, "connect", live.call_id))
+        # Each time another address: a carrier that signs no time would send the same bytes twice, which is a replay.
+        again = Redirect(link(webhook_url, "connect", live.call_id, n=secrets.token_urlsafe(6)))
         live.asked.clear()
         await self._carrier.instruct(live.streamless(), (Keys(digits), again))
         try:
