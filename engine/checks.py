@@ -32,7 +32,7 @@ from engine.store import DATABASE_NAME, LOCK_NAME, StoreError, open_readonly, re
 from engine.web.ports import who_listens
 
 AUDIO_SECONDS: Final = 10.0
-CARRIERS: Final = frozenset({"mock"})
+CARRIERS: Final = frozenset({"mock", "twilio"})
 """What this version can use. A test holds this against the factory, which would start the simulator."""
 _AUDIO_PROBE: Final = """
 import sounddevice

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from engine import checks
 from engine.carriers.base import CarrierError
 from engine.carriers.factory import make_carrier
 from engine.config import Config, json_schema
+from engine.config.carriers import Twilio
 from tests.cli.conftest import Ran, Run
 from tests.cli.running import Running
 
@@ -103,10 +105,14 @@ def test_setup_with_a_broken_configuration_lists_its_problems(run: Run) -> None:
 
 
 async def test_available_carriers_are_those_that_the_factory_makes(tmp_path: Path) -> None:
-    for provider in ("twilio", "telnyx", "plivo"):
+    for provider in ("telnyx", "plivo"):
         assert provider not in checks.CARRIERS
         with pytest.raises(CarrierError):
             await make_carrier(Config(provider=provider), tmp_path)
+    account = Twilio(account_sid="AC" + "0" * 32, auth_token=SecretStr("token"))
+    assert (await make_carrier(Config(provider="twilio", twilio=account), tmp_path)).name in checks.CARRIERS
+    with pytest.raises(CarrierError):
+        await make_carrier(Config(provider="twilio"), tmp_path)
 
 
 def test_smoke_is_a_dry_run_unless_told(run: Run, engine: Running, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,6 +145,17 @@ def test_config_check_names_every_problem_with_its_place(run: Run) -> None:
     fine = run("config", "check")
     assert (fine.code, fine.json["ok"]) == (0, True)
     assert any("twilio.account_sid" in need for need in fine.json["missing"])
+
+
+def test_config_check_names_keys_and_themes_that_the_console_can_not_use(run: Run) -> None:
+    configure("console: {theme: paper, keys: {dial: ctrl+n}}")
+    assert run("config", "check").json["screen"] == []
+    configure("console: {theme: papper, keys: {dail: ctrl+n, end: s}}")
+    ran = run("config", "check")
+    assert (ran.code, ran.json["ok"]) == (0, True)
+    text = "; ".join(ran.json["screen"])
+    assert "'dail', did you mean 'dial'" in text and "s is both speak and end" in text
+    assert "no theme 'papper', only harbour, paper" in text
 
 
 def test_config_show_masks_secrets(run: Run) -> None:

@@ -70,6 +70,8 @@ class TwilioFar:
         self.complaints: list[str] = []
         self.webhook_faults = WebhookFaults()
         self.forced_verdicts: dict[str, str] = {}
+        self.empty_lists = 0
+        """So many lists of calls are still empty: what was made a moment ago is not always there yet."""
         self.ahead_s = 0.0
         """How far the Date header is before the real time."""
         self.closing = asyncio.Event()
