@@ -16,7 +16,7 @@ with a strictly increasing `seq`. Readers ignore types and keys that they do not
 | call.returned | why (the transfer is over and the call is ours again) |
 | call.ended | reason (an end state), by? (caller, agent, operator, carrier, engine), detail? |
 | call.error | code, message, hint? |
-| webhook.received | verdict (ok, refused, replay), why, ms, matched, effect, type, method, path |
+| webhook.received | verdict (ok, refused, replay), why, ms, matched, effect, type, method, path, form?, tried? |
 | stream.opened | streamId |
 | stream.started | streamId, encoding, sampleRate |
 | stream.first_frame | streamId |

@@ -39,7 +39,11 @@ from engine.clock import epoch_ms
 from engine.media.audio import PHONE
 from engine.media.wire import Connected, MarkReturned, MediaFrame, Started, Stopped
 
+SHARED = (HealthCheck.function_scoped_fixture, HealthCheck.differing_executors)
+"""Each carrier's class runs the same pure checks on its own bench; nothing passes from one example to the next."""
 STALE_MS = 10 * 60 * 1000
+SHARED = (HealthCheck.function_scoped_fixture, HealthCheck.differing_executors)
+"""One test runs for each carrier's class, with a bench of its own."""
 DOCUMENTS: Mapping[str, Document] = {
     "connect": (Connect("ws://127.0.0.1:1/voice/stream", "t0k&<en"),),
     "say and hang up": (Say('Tom & "Ann" <3'), Pause(1), Hangup()),
@@ -165,7 +169,7 @@ class CarrierConformance:
         assert not bench.carrier.verify_upgrade(elsewhere, bench.now_ms).ok
         assert not bench.carrier.verify_upgrade(changed(bench.upgrade, headers={}), bench.now_ms).ok
 
-    @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=50, deadline=None, suppress_health_check=SHARED)
     @given(garbage=st.binary(max_size=200), header=st.text(max_size=60))
     async def test_no_bytes_at_all_pass_or_make_verification_fail(
         self, bench: Bench, garbage: bytes, header: str
@@ -184,7 +188,7 @@ class CarrierConformance:
         for name, (request, expected) in bench.webhooks.items():
             assert bench.carrier.parse(request) == expected, name
 
-    @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=80, deadline=None, suppress_health_check=SHARED)
     @given(body=st.one_of(st.binary(max_size=300), st.text(max_size=300).map(str.encode)))
     async def test_nonsense_is_a_value_error_and_nothing_else(self, bench: Bench, body: bytes) -> None:
         request, _ = next(iter(bench.webhooks.values()))
