@@ -11,7 +11,7 @@ from engine.simulator.leg import Leg
 from engine.simulator.people import Person
 
 if TYPE_CHECKING:
-    from tests.carriers.twilio_far.call import World
+    from tests.carriers.twilio_far.world import World
 
 
 class _Across:

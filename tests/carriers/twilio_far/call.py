@@ -3,65 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
-from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
-from email.utils import formatdate
+from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any, Final
 
-import aiohttp
-
 from engine.simulator.leg import Leg
-from engine.simulator.people import Beep, Line, Person
-from engine.simulator.ticker import Ticker
-from engine.simulator.voices import VoiceBank
+from engine.simulator.people import Person
+from tests.carriers.twilio_far.detection import Detector
 from tests.carriers.twilio_far.interpreter import Goto, Interpreter, Spoken
 from tests.carriers.twilio_far.limits import Refusal
-from tests.carriers.twilio_far.model import API_VERSION, CallState, Notification, Status
-from tests.carriers.twilio_far.settings import Settings, WebhookFaults, WebhookKind
+from tests.carriers.twilio_far.model import CallState, Notification, Status
+from tests.carriers.twilio_far.reporting import Reporter
+from tests.carriers.twilio_far.settings import WebhookKind
 from tests.carriers.twilio_far.stream import MediaSocket, StreamRecord
-from tests.carriers.twilio_far.webhooks import Caller, Delivery, Reply
+from tests.carriers.twilio_far.webhooks import Delivery
+from tests.carriers.twilio_far.world import Orders, World
 
-_PLACES: Final = {"City": "", "State": "CA", "Zip": "", "Country": "US"}
 _SIP: Final[Mapping[str, int]] = {"busy": 486, "no-answer": 487, "failed": 404, "canceled": 487, "completed": 200}
-_HOLD_S: Final = 1.0
-"""A status that is held back goes out after this when none follows it."""
-Spawn = Callable[[Coroutine[Any, Any, object]], object]
-
-
-@dataclass
-class World:
-    """What all calls share."""
-
-    settings: Settings
-    http: aiohttp.ClientSession
-    caller: Caller
-    faults: WebhookFaults
-    voices: VoiceBank
-    ticker: Ticker
-    spawn: Spawn
-    new_sid: Callable[[str], str]
-    find_person: Callable[[str], Person]
-    own_numbers: Callable[[], set[str]]
-    status_callback: Callable[[str], str]
-    """A number's own status callback."""
-    forced_verdicts: dict[str, str] = field(default_factory=dict)
-    """Number -> what machine detection says, whoever answers."""
-
-
-@dataclass(frozen=True)
-class Orders:
-    """What the create request, or the number's settings, said about a call."""
-
-    first: Goto
-    status_url: str = ""
-    status_events: frozenset[str] = frozenset({"completed"})
-    machine_detection: str = ""
-    async_amd: bool = False
-    amd_url: str = ""
-    send_digits: str = ""
 
 
 class FarCall:
@@ -82,12 +41,11 @@ class FarCall:
         self.changed = asyncio.Event()
         self.world = world
         self._interpreter = Interpreter(self)
-        self._sequence = 0
-        self._last_status: asyncio.Task[Reply] | None = None
-        self._held: list[asyncio.Event] = []
+        self.reporter = Reporter(self)
+        self._detector = Detector(self)
         self._over: asyncio.Future[tuple[Status, str]] = asyncio.get_running_loop().create_future()
         self._timers: list[asyncio.TimerHandle] = []
-        self._ticked = asyncio.Event()
+        self.ticked = asyncio.Event()
 
     # tests
 
@@ -100,7 +58,7 @@ class FarCall:
 
     async def until_over(self) -> None:
         """Return when the call is over and its last status callback was delivered (or given up)."""
-        await self.until(lambda: self.state.over and (self._last_status is None or self._last_status.done()))
+        await self.until(lambda: self.state.over and self.reporter.told)
 
     async def until_stream(self) -> MediaSocket:
         """The media socket of the present stream, once it has started."""
@@ -191,10 +149,10 @@ class FarCall:
         settings, manners = self.world.settings, self.person.manners
         await asyncio.sleep(settings.queue_s)
         self.state.started_at = time.time()
-        self.progress("initiated")
+        self.reporter.progress("initiated")
         await asyncio.sleep(settings.ring_pause_s)
         self.state.status = "ringing"
-        self.progress("ringing")
+        self.reporter.progress("ringing")
         rng = Random(f"{settings.seed}:{self.state.sid}")
         ring_s, patience_s = rng.randint(*manners.ring_ms) / 1000, self.state.ring_s / settings.wait_speed
         if manners.answers == "never" or ring_s > patience_s:
@@ -208,16 +166,16 @@ class FarCall:
 
     async def _answered(self) -> None:
         leg = self.answer()
-        self.progress("answered")
+        self.reporter.progress("answered")
         orders = self.orders
         # With SendDigits Twilio ignores machine detection.
         detects = bool(orders.machine_detection) and not orders.send_digits
         if orders.send_digits:
             await self._interpreter.play_keys(orders.send_digits)
         if detects and not orders.async_amd:
-            self.state.answered_by = await self._verdict(leg)
+            self.state.answered_by = await self._detector.verdict(leg)
         elif detects:
-            self.world.spawn(self._detect(leg))
+            self.world.spawn(self._detector.detect(leg))
         await self._interpreter.run(orders.first)
 
     def answer(self) -> Leg:
@@ -241,7 +199,7 @@ class FarCall:
     def _tick(self) -> None:
         assert self.leg is not None
         self.leg.tick()
-        self._ticked.set()
+        self.ticked.set()
         if self._interpreter.hearing is not None:
             self._interpreter.hearing.tick()
 
@@ -254,158 +212,9 @@ class FarCall:
         self.state.status, self.state.over_because = status, why
         self.state.ended_at = time.time()
         self.state.sip_code = _SIP[status]
-        self._ticked.set()
-        self.progress("completed")
+        self.ticked.set()
+        self.reporter.progress("completed")
         self._touch()
-
-    # answering machine detection
-
-    async def _detect(self, leg: Leg) -> None:
-        verdict = await self._verdict(leg)
-        if self.state.over:
-            return
-        self.state.answered_by = verdict
-        if self.orders.amd_url:
-            spent = str(leg.now_ms)
-            pairs = [("CallSid", self.state.sid), ("AccountSid", self.state.account_sid)]
-            pairs += [("AnsweredBy", verdict), ("MachineDetectionDuration", spent)]
-            await self.ask("amd", self.orders.amd_url, "POST", dict(pairs), whole=False)
-
-    async def _verdict(self, leg: Leg) -> str:
-        """Who answered, when Twilio would know: a person after a short hello, a machine by its long greeting or, with
-        DetectMessageEnd, after its beep."""
-        speed = self.world.settings.wait_speed
-        forced = self.world.forced_verdicts.get(self.state.to_number)
-        if forced is not None:
-            await asyncio.sleep(0.5 / speed)
-            return forced
-        if self.person.manners.deaf_and_mute:
-            await asyncio.sleep(5.0 / speed)
-            return "unknown"
-        if not self.person.manners.machine:
-            await self._until_leg(lambda: bool(leg.said and leg.said[0].end_ms))
-            return "human"
-        if self.orders.machine_detection == "Enable":
-            await self._until_leg(lambda: bool(leg.said) and leg.now_ms - leg.said[0].start_ms >= 2400 / speed)
-            return "machine_start"
-        script = self.person.script
-        beep = next((at for at, step in enumerate(script) if isinstance(step, Beep)), len(script))
-        greeting = sum(isinstance(step, Line) for step in script[:beep])
-        await self._until_leg(lambda: sum(bool(line.end_ms) for line in leg.said) >= greeting)
-        await asyncio.sleep(1.0)  # the beep itself: the person's clock has no speed
-        return "machine_end_beep" if beep < len(script) else "machine_end_silence"
-
-    async def _until_leg(self, condition: Callable[[], bool]) -> None:
-        """The leg has no events of its own: it is looked at after each tick."""
-        while not condition() and not self.state.over:
-            self._ticked.clear()
-            await self._ticked.wait()
-
-    # webhooks
-
-    def progress(self, event: WebhookKind) -> None:
-        """A status callback, in the background; each waits for the one before."""
-        self._touch()
-        url = self.orders.status_url
-        if self.state.direction == "inbound":
-            url = self.world.status_callback(self.state.to_number)
-        if not url or event not in self.orders.status_events:
-            return
-        status = {"initiated": "initiated", "ringing": "ringing", "answered": "in-progress"}.get(event)
-        more = {
-            "CallStatus": status or self.state.status,
-            "CallbackSource": "call-progress-events",
-            "SequenceNumber": str(self._sequence),
-            "Timestamp": formatdate(time.time()).replace("-0000", "+0000"),
-        }
-        self._sequence += 1
-        if event == "completed":
-            more["CallDuration"] = str(self.state.duration_s)
-            more["Duration"] = str(-(-self.state.duration_s // 60))
-            more["SipResponseCode"] = str(self.state.sip_code)
-            if self.state.answered_by:
-                more["AnsweredBy"] = self.state.answered_by
-        before, gate, releases = self._last_status, None, self._held
-        if event in self.world.faults.hold:
-            gate = asyncio.Event()
-            self._held = [gate]
-        else:
-            self._held = []
-        task = asyncio.create_task(self._tell(event, url, more, before, gate, releases))
-        if gate is None:
-            self._last_status = task
-        self.world.spawn(_outcome(task))
-
-    async def _tell(
-        self,
-        event: WebhookKind,
-        url: str,
-        more: Mapping[str, str],
-        before: asyncio.Task[Reply] | None,
-        gate: asyncio.Event | None,
-        releases: list[asyncio.Event],
-    ) -> Reply:
-        if before is not None:
-            await asyncio.wait([before])
-        if gate is not None:
-            try:
-                async with asyncio.timeout(_HOLD_S):
-                    await gate.wait()
-            except TimeoutError:
-                pass
-        try:
-            return await self.ask(event, url, "POST", more)
-        finally:
-            for event_held in releases:
-                event_held.set()
-            asyncio.get_running_loop().call_soon(self._touch)
-
-    async def ask(
-        self, kind: WebhookKind, url: str, method: str, more: Mapping[str, str], whole: bool = True
-    ) -> Reply:
-        """One webhook; failures become notifications. `whole`: with the fields that every voice request has."""
-        fields = {**(self._fields() if whole else {}), **more}
-        record = Delivery(kind, url, fields)
-        self.deliveries.append(record)
-        reply = await self.world.caller.send(record, method, list(fields.items()))
-        if reply.code:
-            self.note(reply.code, reply.why, url)
-        self._touch()
-        return reply
-
-    def note(self, code: int, text: str, url: str = "") -> None:
-        """Something for Twilio's debugger."""
-        warning = code in (12200, 13520, 13214, 13223, 13224, 13225, 13227, 31930, 31931, 31950, 31951)
-        sid = self.world.new_sid("NO")
-        self.notifications.append(Notification(sid, self.state.sid, code, text, int(warning), url, time.time()))
-        self._touch()
-
-    def _fields(self) -> dict[str, str]:
-        state = self.state
-        fields = {
-            "AccountSid": state.account_sid,
-            "ApiVersion": API_VERSION,
-            "CallSid": state.sid,
-            "CallStatus": state.status,
-            "Direction": state.direction,
-            "From": state.from_number,
-            "To": state.to_number,
-            "Caller": state.from_number,
-            "Called": state.to_number,
-        }
-        for who in ("From", "To", "Caller", "Called"):
-            fields |= {who + place: value for place, value in _PLACES.items()}
-        if state.direction == "inbound":
-            token = {"parentCallInfoToken": "eyJhbGciOiJFUzI1NiJ9.e30.x+/=", "identityHeaderTokens": []}
-            fields |= {"CallToken": json.dumps(token), "StirVerstat": "TN-Validation-Passed-A"}
-        if state.answered_by and not self.orders.async_amd:
-            fields["AnsweredBy"] = state.answered_by
-        return fields
 
     def _touch(self) -> None:
         self.changed.set()
-
-
-async def _outcome(task: asyncio.Task[Reply]) -> Reply:
-    """A job whose failure the exchange hears of."""
-    return await task

@@ -18,13 +18,14 @@ from engine.simulator.people import Person
 from engine.simulator.ticker import Ticker
 from engine.simulator.voices import VoiceBank
 from tests.carriers.twilio_far import rest
-from tests.carriers.twilio_far.call import FarCall, Orders, World
+from tests.carriers.twilio_far.call import FarCall
 from tests.carriers.twilio_far.interpreter import Goto
 from tests.carriers.twilio_far.limits import Form, Rules, check_create, one
 from tests.carriers.twilio_far.model import CallState
 from tests.carriers.twilio_far.settings import Operation, RestFault, Settings, WebhookFaults
 from tests.carriers.twilio_far.sounds import tones
 from tests.carriers.twilio_far.webhooks import Caller
+from tests.carriers.twilio_far.world import Orders, World
 
 log = logging.getLogger(__name__)
 

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from email.utils import formatdate
-from random import Random
 from typing import TYPE_CHECKING, Any, Final, assert_never
 from urllib.parse import urljoin
 
 from engine.simulator.leg import Leg
 from engine.simulator.voices import CARRIER_VOICE
-from tests.carriers.twilio_far.bridge import Bridge
+from tests.carriers.twilio_far.connecting import carry
 from tests.carriers.twilio_far.hearing import Hearing
-from tests.carriers.twilio_far.model import CallState, Status
+from tests.carriers.twilio_far.model import Status
 from tests.carriers.twilio_far.settings import WebhookKind
-from tests.carriers.twilio_far.stream import MediaSocket, StreamRecord, StreamTrouble
+from tests.carriers.twilio_far.transfers import transfer
 from tests.carriers.twilio_far.twiml import (
     Connect,
     Dial,
@@ -122,7 +119,7 @@ class Interpreter:
             if goto is None:
                 return
             goto = await self._execute(await self._fetch(goto))
-        self._call.note(11215, "too many documents in a row")
+        self._call.reporter.note(11215, "too many documents in a row")
 
     async def _fetch(self, goto: Goto) -> Reading:
         """The next document; when there is none that can be used, the call ends with an error noted."""
@@ -130,11 +127,11 @@ class Interpreter:
             self._call.documents.append(goto.twiml.encode())
             return self._remarked(lambda: read_twiml(goto.twiml or ""))
         url = urljoin(self._base_url, goto.url)
-        reply = await self._call.ask(goto.kind, url, goto.method, goto.more)
+        reply = await self._call.reporter.ask(goto.kind, url, goto.method, goto.more)
         if reply.code and goto.fallback_url:
             error = {"ErrorCode": str(reply.code), "ErrorUrl": url}
             url = goto.fallback_url
-            reply = await self._call.ask(goto.kind, url, "POST", {**goto.more, **error})
+            reply = await self._call.reporter.ask(goto.kind, url, "POST", {**goto.more, **error})
         if reply.code:
             self._fail()
             await asyncio.Event().wait()
@@ -146,11 +143,11 @@ class Interpreter:
         try:
             reading = read()
         except Unusable as error:
-            self._call.note(error.code, str(error), url)
+            self._call.reporter.note(error.code, str(error), url)
             self._fail()
             return Reading([Hangup()])
         for code, text in reading.remarks:
-            self._call.note(code, text, url)
+            self._call.reporter.note(code, text, url)
         return reading
 
     def _fail(self) -> None:
@@ -284,115 +281,23 @@ class Interpreter:
                 "Language": verb.language,
             }
             sequence += 1
-            await self._call.ask("partial", urljoin(self._base_url, verb.partial_url), "POST", more)
+            await self._call.reporter.ask("partial", urljoin(self._base_url, verb.partial_url), "POST", more)
             hearing.partials.task_done()
 
     async def _connect(self, verb: Connect) -> Goto | None:
-        """The stream; returns when the other side closed it, or when it did not come about."""
-        call, leg = self._call, self._answered()
-        record = StreamRecord(call.world.new_sid("MZ"), verb.url, verb.parameters)
-        call.streams.append(record)
-        socket = call.socket = MediaSocket(record, call.state.sid, leg, call.world.settings)
-        watcher = asyncio.create_task(self._announce(verb, socket))
-        try:
-            await socket.run(call.world.http)
-        except StreamTrouble as trouble:
-            record.end = record.end or str(trouble)
-            call.note(trouble.code, str(trouble), verb.url)
-            if trouble.code != 31921:
-                self._tell_stream(verb, record, "stream-error", str(trouble.code) + " " + str(trouble))
-        finally:
-            call.socket = None
-            watcher.cancel()
-            for code, why in record.errors:
-                call.note(code, why, verb.url)
-            if record.started:
-                self._tell_stream(verb, record, "stream-stopped", "")
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.wait([watcher])
-            call.changed.set()
+        """The stream, until the other side closed it or it did not come about."""
+        sid = await carry(self._call, self._answered(), verb, self._base_url)
         if not verb.action:
             return None
-        return Goto(urljoin(self._base_url, verb.action), "POST", "connect", {"StreamSid": record.sid})
-
-    async def _announce(self, verb: Connect, socket: MediaSocket) -> None:
-        await socket.started.wait()
-        self._call.changed.set()
-        self._tell_stream(verb, socket.record, "stream-started", "")
-
-    def _tell_stream(self, verb: Connect, record: StreamRecord, event: str, error: str) -> None:
-        if not verb.status_url:
-            return
-        call = self._call
-        more = {
-            "AccountSid": call.state.account_sid,
-            "CallSid": call.state.sid,
-            "StreamSid": record.sid,
-            "StreamName": record.sid,
-            "StreamEvent": event,
-            "Timestamp": formatdate(time.time()).replace("-0000", "+0000"),
-        }
-        if error:
-            more["StreamError"] = error
-        url = urljoin(self._base_url, verb.status_url)
-        call.world.spawn(call.ask("stream", url, "POST", more, whole=False))
+        return Goto(urljoin(self._base_url, verb.action), "POST", "connect", {"StreamSid": sid})
 
     async def _dial(self, verb: Dial) -> Goto | None:
         """Connect the caller with another number, as long as both stay."""
-        call, leg = self._call, self._answered()
-        allowed = {*call.world.own_numbers(), call.state.from_number, call.state.to_number}
-        if verb.caller_id and verb.caller_id not in allowed:
-            call.note(13214, f"Dial: Invalid callerId value {verb.caller_id}")
+        child = await transfer(self._call, self._answered(), verb)
+        if child is None or not verb.action:
             return None
-        child = CallState(
-            sid=call.world.new_sid("CA"),
-            account_sid=call.state.account_sid,
-            direction="outbound-dial",
-            from_number=verb.caller_id or call.state.from_number,
-            to_number=verb.number,
-            parent_sid=call.state.sid,
-            status="ringing",
-        )
-        call.transfers.append(child)
-        call.changed.set()
-        status = await self._bridge(verb, leg, child)
-        if not verb.action:
-            return None
-        more = {"DialCallStatus": status, "DialCallSid": child.sid, "DialBridged": str(status == "completed").lower()}
+        bridged = child.status == "completed"
+        more = {"DialCallStatus": child.status, "DialCallSid": child.sid, "DialBridged": str(bridged).lower()}
         if child.answered_at is not None:
             more["DialCallDuration"] = str(child.duration_s)
         return Goto(urljoin(self._base_url, verb.action), "POST", "dial", more)
-
-    async def _bridge(self, verb: Dial, leg: Leg, child: CallState) -> Status:
-        call = self._call
-        if not verb.number.startswith("+") or not verb.number[1:].isdecimal():
-            call.note(13223, f"Dial: Invalid phone number format {verb.number[:40]}")
-            child.status = "failed"
-            return "failed"
-        person = call.world.find_person(verb.number)
-        await call.world.voices.prepare(person.voice, person.texts())
-        manners = person.manners
-        ring_s = Random(child.sid).randint(*manners.ring_ms) / 1000
-        patience_s = verb.timeout_s / self._wait_speed
-        try:
-            if manners.answers == "never" or ring_s > patience_s:
-                await asyncio.sleep(patience_s)
-                child.status = "no-answer"
-                return child.status
-            await asyncio.sleep(ring_s)
-            if manners.answers == "busy":
-                child.status = "busy"
-                return child.status
-            child.status, child.answered_at = "in-progress", time.time()
-            call.changed.set()
-            bridge = Bridge(call.world, leg, person, child.sid)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(verb.time_limit_s):
-                    await bridge.run()
-            child.status = "completed"
-            return child.status
-        finally:
-            child.ended_at = time.time()
-            if child.status in ("ringing", "in-progress"):
-                child.status = "completed" if child.answered_at is not None else "canceled"
-            call.changed.set()

@@ -1,4 +1,4 @@
-"""Twilio's REST interface: HTTP Basic, its resources, its errors. `/sim` is for whoever runs the far end by hand."""
+"""Twilio's REST interface: HTTP Basic, its resources, its errors."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from urllib.parse import parse_qs
 
 from aiohttp import web
 
+from tests.carriers.twilio_far import sim
 from tests.carriers.twilio_far.limits import Refusal, api, check_update, one
 from tests.carriers.twilio_far.model import API_VERSION
 from tests.carriers.twilio_far.settings import Operation, RestFault
@@ -68,7 +69,7 @@ def create_app(far: TwilioFar) -> web.Application:
     route("GET", f"{account}/IncomingPhoneNumbers.json", "numbers", _numbers)
     route("POST", f"{account}/IncomingPhoneNumbers/{{sid}}.json", "number", _update_number)
     route("GET", "/v1/DialingPermissions/Countries/{iso}", "permission", _permission)
-    _add_sim(app, far)
+    sim.add_routes(app, far)
     return app
 
 
@@ -271,44 +272,3 @@ def _page(name: str, items: list[Any], url: str, following: str | None, size: in
         "end": page * size + max(0, len(items) - 1),
         "uri": url,
     }
-
-
-def _add_sim(app: web.Application, far: TwilioFar) -> None:
-    """Without a password: the far end listens on loopback only."""
-
-    async def inbound(request: web.Request) -> web.Response:
-        body = await request.json()
-        try:
-            call = far.ring_in(body.get("person", ""), body.get("to", ""), body.get("from", ""))
-        except LookupError as error:
-            return web.json_response({"message": str(error)}, status=404)
-        return web.json_response({"sid": call.state.sid, "person": call.person.name}, status=201)
-
-    async def report(request: web.Request) -> web.Response:
-        return web.json_response(far.report(int(request.query.get("last", "1000"))))
-
-    async def hang_up(request: web.Request) -> web.Response:
-        far.calls[request.match_info["sid"]].hang_up_person()
-        return web.json_response({})
-
-    async def press(request: web.Request) -> web.Response:
-        await far.calls[request.match_info["sid"]].press((await request.json())["digits"])
-        return web.json_response({})
-
-    async def fail(request: web.Request) -> web.Response:
-        body = await request.json()
-        far.fail(body["operation"], body["fault"], int(body.get("times", 1)))
-        return web.json_response({})
-
-    async def webhook_faults(request: web.Request) -> web.Response:
-        for name, kinds in (await request.json()).items():
-            old = getattr(far.webhook_faults, name)
-            setattr(far.webhook_faults, name, kinds if isinstance(old, dict) else set(kinds))
-        return web.json_response({})
-
-    app.router.add_post("/sim/inbound", inbound)
-    app.router.add_get("/sim/report", report)
-    app.router.add_post("/sim/calls/{sid}/hangup", hang_up)
-    app.router.add_post("/sim/calls/{sid}/press", press)
-    app.router.add_post("/sim/fail", fail)
-    app.router.add_post("/sim/faults", webhook_faults)

@@ -91,6 +91,8 @@ class Settings:
     """How long a dial waits in Twilio's queue (calls per second)."""
     ring_pause_s: float = 0.05
     """From the dial to the first ring."""
+    close_late_s: float = 0.0
+    """A stream that was stopped is closed so much later, when the next one is up already."""
     connect_s: float = 5.0
     webhook_s: float = 15.0
     seed: int = 1

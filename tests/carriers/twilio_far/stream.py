@@ -6,9 +6,9 @@ import asyncio
 import contextlib
 import json
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -23,6 +23,7 @@ from tests.carriers.twilio_far.webhooks import real_address, signature_headers
 CONNECT_S: Final = 5.0
 _QUEUE_FRAMES: Final = 500
 _MAX_FRAME: Final = 1 << 20
+Job = Coroutine[Any, Any, object]
 _LOCAL: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -69,7 +70,9 @@ class _Writer(FrameWriter):
 class MediaSocket:
     """Opens the socket and carries the call. `run` returns when the other side closed it, or raises StreamTrouble."""
 
-    def __init__(self, record: StreamRecord, call_sid: str, leg: Leg, settings: Settings) -> None:
+    def __init__(
+        self, record: StreamRecord, call_sid: str, leg: Leg, settings: Settings, spawn: Callable[[Job], object]
+    ) -> None:
         self.record = record
         self.flowing = asyncio.Event()
         """Cleared by a test: nothing is read any more, as on a congested line."""
@@ -78,6 +81,8 @@ class MediaSocket:
         self._call_sid = call_sid
         self._leg = leg
         self._settings = settings
+        self._spawn = spawn
+        self._lost = asyncio.Event()
         self._writer = _Writer(record.sid, call_sid, settings.account_sid)
         self._queue: deque[str] = deque()
         self._queued = asyncio.Event()
@@ -109,6 +114,10 @@ class MediaSocket:
     def inject(self, frame: str) -> None:
         """Send something of a test's own."""
         self._enqueue(frame)
+
+    def lose(self) -> None:
+        """The connection breaks, without `stop` and without a close frame."""
+        self._lost.set()
 
     def start_again(self) -> None:
         """A second `start`, as has been seen."""
@@ -165,7 +174,8 @@ class MediaSocket:
         return f"{parts.scheme}://{parts.netloc}{parts.path}"
 
     async def _carry(self, socket: aiohttp.ClientWebSocketResponse) -> None:
-        tasks = [asyncio.create_task(self._receive(socket)), asyncio.create_task(self._send(socket))]
+        jobs = (self._receive(socket), self._send(socket), self._break(socket))
+        tasks = [asyncio.create_task(job) for job in jobs]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -174,6 +184,13 @@ class MediaSocket:
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
+
+    async def _break(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        await self._lost.wait()
+        connection = socket._response.connection
+        if connection is not None and connection.transport is not None:
+            connection.transport.abort()
+        raise StreamTrouble(31903, "Connection Broken Pipe: lost on purpose")
 
     async def _send(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         while True:
@@ -229,4 +246,13 @@ class MediaSocket:
                     while self._queue:
                         await socket.send_str(self._queue.popleft())
                     await socket.send_str(self._writer.stop())
-                await socket.close()
+                if say_stop and self._settings.close_late_s:
+                    self._spawn(_close_later(socket, self._settings.close_late_s))
+                else:
+                    await socket.close()
+
+
+async def _close_later(socket: aiohttp.ClientWebSocketResponse, seconds: float) -> None:
+    await asyncio.sleep(seconds)
+    with contextlib.suppress(OSError, aiohttp.ClientError):
+        await socket.close()
