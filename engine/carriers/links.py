@@ -19,7 +19,11 @@ _FLOWS: Final = frozenset(get_args(Flow))
 
 
 def link(webhook_url: str, flow: Flow, call_id: str, **more: str) -> str:
-    """`webhook_url` for one purpose of one call. Progress is told as `type=status`, as OpenClaw's plugin has it."""
+    """`webhook_url` for one purpose of one call. Progress is told as `type=status`, as OpenClaw's plugin has it.
+
+    What is asked more than once during a call needs something of its own each time in `more`: a carrier that signs
+    no time would send the same bytes again, and those are taken for a replay.
+    """
     what = {"type": "status"} if flow == "status" else {"flow": flow}
     query = urlencode({"callId": call_id, **what, **more})
     return f"{webhook_url}{'&' if urlsplit(webhook_url).query else '?'}{query}"
