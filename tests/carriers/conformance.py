@@ -42,8 +42,6 @@ from engine.media.wire import Connected, MarkReturned, MediaFrame, Started, Stop
 SHARED = (HealthCheck.function_scoped_fixture, HealthCheck.differing_executors)
 """Each carrier's class runs the same pure checks on its own bench; nothing passes from one example to the next."""
 STALE_MS = 10 * 60 * 1000
-SHARED = (HealthCheck.function_scoped_fixture, HealthCheck.differing_executors)
-"""One test runs for each carrier's class, with a bench of its own."""
 DOCUMENTS: Mapping[str, Document] = {
     "connect": (Connect("ws://127.0.0.1:1/voice/stream", "t0k&<en"),),
     "say and hang up": (Say('Tom & "Ann" <3'), Pause(1), Hangup()),

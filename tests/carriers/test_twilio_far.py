@@ -510,6 +510,35 @@ async def test_a_stream_that_does_not_come_about_is_noted_and_told(
     assert call.codes() == [code] and told["StreamEvent"] == "stream-error" and str(code) in told["StreamError"]
 
 
+async def test_a_stream_can_break_without_a_word_and_start_twice(rest: Rest, desk: Desk) -> None:
+    desk.documents["/answer"] = CONNECT.format(url=desk.socket_url(), then='<Pause length="2000"/>')
+    call = await rest.dial(Url=desk.url("/answer"))
+    media = await desk.stream()
+    socket = await call.until_stream()
+    socket.start_again()
+    socket.inject('{"event":"of a test"}')
+    await media.until(lambda: len(media.of("start")) == 2 and media.of("of a test"))
+    socket.lose()
+    await media.closed.wait()
+    assert media.socket.close_code == 1006 and not media.of("stop")
+    await call.until(lambda: 31903 in call.codes())
+    assert not call.state.over
+
+
+async def test_an_old_stream_can_be_closed_late_when_the_new_one_is_up(desk: Desk) -> None:
+    async with TwilioFar(settings(close_late_s=0.5)) as far, aiohttp.ClientSession() as http:
+        rest = Rest(far, http)
+        document = CONNECT.format(url=desk.socket_url(), then="")
+        desk.documents["/answer"] = document
+        call = await rest.dial(Url=desk.url("/answer"))
+        old = await desk.stream()
+        await rest.update(call, Twiml=document)
+        new = await desk.stream(1)
+        assert old.of("stop") and not old.closed.is_set() and new.stream_sid != old.stream_sid
+        await old.closed.wait()
+        assert not new.closed.is_set() and call.codes() == []
+
+
 async def test_an_upgrade_that_is_refused_is_31920(rest: Rest, desk: Desk) -> None:
     desk.refuse_streams = True
     desk.documents["/answer"] = CONNECT.format(url=desk.socket_url(), then="")

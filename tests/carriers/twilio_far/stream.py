@@ -24,6 +24,7 @@ CONNECT_S: Final = 5.0
 _QUEUE_FRAMES: Final = 500
 _MAX_FRAME: Final = 1 << 20
 Job = Coroutine[Any, Any, object]
+_BROKEN: Final = "Connection Broken Pipe: lost on purpose"
 _LOCAL: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -190,7 +191,7 @@ class MediaSocket:
         connection = socket._response.connection
         if connection is not None and connection.transport is not None:
             connection.transport.abort()
-        raise StreamTrouble(31903, "Connection Broken Pipe: lost on purpose")
+        raise StreamTrouble(31903, _BROKEN)
 
     async def _send(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         while True:
@@ -209,6 +210,8 @@ class MediaSocket:
             elif message.type is aiohttp.WSMsgType.BINARY:
                 self._trouble(31950, "Malformed Message: binary")
             else:
+                if self._lost.is_set():
+                    raise StreamTrouble(31903, _BROKEN)
                 self.record.close_code = socket.close_code
                 self.record.end = "closed by the other side"
                 raise StreamTrouble(31921, f"Close Error: the server closed the stream ({socket.close_code})")
