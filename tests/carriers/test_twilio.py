@@ -1,15 +1,11 @@
-"""Twilio's adapter against the far end that behaves like Twilio, over real sockets."""
+"""Twilio's adapter against the far end that behaves like Twilio: conformance, and changing a live call."""
 
 from __future__ import annotations
 
 import dataclasses
-import subprocess
-import sys
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 import pytest
 
@@ -18,40 +14,20 @@ from engine.carriers.base import (
     CarrierError,
     CarrierEvent,
     Connect,
-    DialOrder,
     Hangup,
-    LostDial,
-    Pause,
     Say,
     Streamless,
     Transfer,
     WebhookRequest,
 )
 from engine.carriers.links import link
-from engine.carriers.twilio import TwilioCarrier
-from engine.carriers.twilio_account import Access, TwilioCall, lost_call, notice, to_status
-from engine.carriers.twilio_signature import SigningKeys
-from engine.clock import epoch_ms
+from engine.carriers.twilio_account import TwilioCall, to_status
 from engine.simulator.frames import FrameWriter
 from tests.carriers.conformance import DOCUMENTS, NATIVE_DOCUMENTS, Bench, CarrierConformance
-from tests.carriers.twilio_far import OUR_NUMBER, FarCall, Settings, TwilioFar
-from tests.carriers.twilio_far.desk import Desk
+from tests.carriers.twilio_far import OUR_NUMBER, TwilioFar
 from tests.carriers.twilio_far.twiml import read_twiml
 from tests.carriers.twilio_far.webhooks import signature_headers
-
-URL = "http://127.0.0.1:3334/voice/webhook"
-SID = "CA" + "1" * 32
-SINK = "+15550100201"
-HALLO = "+15550100202"
-NEVER = "+15550100203"
-QUICK = {"ring_ms": 20, "think_ms": 20}
-CALLERS: list[dict[str, Any]] = [
-    {"number": SINK, "name": "Sink", "manners": {**QUICK, "deaf_and_mute": True}},
-    {"number": HALLO, "name": "Hello", "manners": QUICK},
-    {"number": NEVER, "name": "Never", "manners": {**QUICK, "answers": "never"}},
-]
-NOW_MS = 1_795_000_000_000
-FAR = Settings(callers=CALLERS, say_speed=20, wait_speed=20)
+from tests.carriers.twilio_line import FAR, HALLO, NEVER, NOW_MS, SID, SINK, URL, Line, line
 
 
 def signed(url: str, form: dict[str, str], method: str = "POST") -> WebhookRequest:
@@ -93,53 +69,6 @@ WEBHOOKS = {
         event("machine", "machine machine_end_beep", answered_by="machine_end"),
     ),
 }
-
-
-@dataclass
-class Line:
-    """A carrier, the far end and our side of it."""
-
-    carrier: TwilioCarrier
-    far: TwilioFar
-    desk: Desk
-
-    def order(self, to: str = SINK, **more: Any) -> DialOrder:
-        url = self.desk.url("/voice/webhook")
-        return DialOrder("c1", OUR_NUMBER, to, url, **{"ring_timeout_ms": 30_000, "max_duration_seconds": 60, **more})
-
-    async def dial(self, to: str = SINK, **more: Any) -> FarCall:
-        return self.far.calls[await self.carrier.dial(self.order(to, **more))]
-
-    async def live(self) -> FarCall:
-        """A call that was answered and stays up."""
-        call = await self.dial()
-        await call.until(lambda: call.documents)
-        return call
-
-    def sent(self, operation: str) -> list[dict[str, str]]:
-        """The forms of our requests of one kind."""
-        asked = [request.form for request in self.far.requests if request.operation == operation]
-        return [{name: values[0] for name, values in form.items()} for form in asked]
-
-
-@asynccontextmanager
-async def line(settings: Settings = FAR, timeout_s: float = 5.0) -> AsyncIterator[Line]:
-    async with AsyncExitStack() as stack:
-        desk = await stack.enter_async_context(Desk(settings.auth_token))
-        desk.documents["/voice/webhook"] = '<Response><Pause length="1200"/></Response>'
-        far = await stack.enter_async_context(TwilioFar(settings))
-        carrier = TwilioCarrier(
-            Access(settings.account_sid, settings.auth_token, base_url=far.base_url, timeout_s=timeout_s),
-            SigningKeys((settings.auth_token,), {}),
-            voice="Polly.Joanna",
-            language="en-US",
-            change_pauses_s=(0.01, 0.02),
-            find_pauses_s=(0.02,),
-        )
-        await carrier.open()
-        stack.push_async_callback(carrier.close)
-        yield Line(carrier, far, desk)
-        assert far.complaints == [], "Twilio would have ignored a part of a request"
 
 
 @pytest.fixture
@@ -203,203 +132,6 @@ class TestTwilioCarrier(CarrierConformance):
         reply = bench.carrier.render(document)
         reading = read_twiml(reply.body)
         assert reply.content_type == "text/xml" and reading.remarks == [] and reading.verbs
-
-
-# 1.1 Create an outbound call
-
-
-async def test_a_dial_asks_for_all_four_events_by_post_and_has_both_limits(phone: Line) -> None:
-    await phone.carrier.dial(phone.order(ring_timeout_ms=25_400, max_duration_seconds=77))
-    form = phone.far.requests[0].form
-    assert form["StatusCallbackEvent"] == ["initiated", "ringing", "answered", "completed"]
-    sent = phone.sent("dial")[0]
-    webhook_url = phone.desk.url("/voice/webhook")
-    assert sent["StatusCallback"] == f"{webhook_url}?callId=c1&type=status"
-    assert sent["Url"] == f"{webhook_url}?callId=c1&flow=answer"
-    assert (sent["Method"], sent["StatusCallbackMethod"]) == ("POST", "POST")
-    assert (sent["Timeout"], sent["TimeLimit"]) == ("26", "77")
-    assert not {"Twiml", "SendDigits", "MachineDetection", "ApplicationSid"} & sent.keys()
-
-
-async def test_a_ring_timeout_over_ten_minutes_is_the_longest_that_twilio_takes(phone: Line) -> None:
-    await phone.dial(ring_timeout_ms=3_600_000)
-    await phone.dial(ring_timeout_ms=0)
-    assert [sent["Timeout"] for sent in phone.sent("dial")] == ["600", "1"]
-
-
-async def test_a_notify_message_goes_inline_and_is_heard_though_no_webhook_reaches_us(phone: Line) -> None:
-    order = phone.order(inline=(Say("Your table is ready & waiting."), Pause(1), Hangup()))
-    dead = dataclasses.replace(order, webhook_url="http://127.0.0.1:9/voice/webhook")
-    call = phone.far.calls[await phone.carrier.dial(dead)]
-    await call.until_over()
-    assert [(spoken.text, spoken.whole) for spoken in call.spoken] == [("Your table is ready & waiting.", True)]
-    assert call.spoken[0].voice == "Polly.Joanna" and call.spoken[0].language == "en-US"
-    assert phone.desk.webhooks == [] and "Url" not in phone.sent("dial")[0]
-
-
-async def test_twiml_over_4000_characters_is_asked_for_by_url_instead(phone: Line) -> None:
-    def order(length: int) -> DialOrder:
-        return phone.order(inline=(Say("x" * length),))
-
-    await phone.carrier.dial(order(3000))
-    room = 4000 - len(phone.sent("dial")[0]["Twiml"])
-    await phone.carrier.dial(order(3000 + room))
-    await phone.carrier.dial(order(3000 + room + 1))
-    inline, longest, too_long = phone.sent("dial")
-    assert len(longest["Twiml"]) == 4000 and "Url" not in inline
-    assert "Twiml" not in too_long and "flow=answer" in too_long["Url"]
-
-
-async def test_keys_go_as_a_document_because_senddigits_would_switch_machine_detection_off(phone: Line) -> None:
-    call = await phone.dial(HALLO, dtmf_sequence="ww12#", detect_machine="answer")
-    await phone.desk.until(lambda: phone.desk.of("/voice/webhook?callId=c1&flow=answer"))
-    await phone.desk.until(lambda: phone.desk.of("/voice/webhook?callId=c1&flow=machine"))
-    assert call.leg is not None and call.leg.heard.digits == "12#"
-    assert phone.desk.of("/voice/webhook?callId=c1&flow=machine")[0].params["AnsweredBy"] == "human"
-    assert "SendDigits" not in phone.sent("dial")[0]
-
-
-async def test_keys_come_before_an_inline_message(phone: Line) -> None:
-    call = await phone.dial(dtmf_sequence="1", inline=(Say("Hello"), Hangup()))
-    await call.until_over()
-    assert call.leg is not None and call.leg.heard.digits == "1" and call.spoken[0].text == "Hello"
-    twiml = phone.sent("dial")[0]["Twiml"]
-    assert twiml.index("<Play") < twiml.index("<Say")
-
-
-async def test_keys_that_are_none_are_refused_before_anything_is_sent(phone: Line) -> None:
-    with pytest.raises(CarrierError) as caught:
-        await phone.dial(dtmf_sequence="1;2")
-    assert caught.value.kind == "refused" and phone.far.requests == []
-
-
-@pytest.mark.parametrize(("detect", "parameter"), [("answer", "Enable"), ("message_end", "DetectMessageEnd")])
-async def test_machine_detection_is_asynchronous_so_that_nobody_waits_in_silence(
-    phone: Line, detect: Any, parameter: str
-) -> None:
-    await phone.dial(detect_machine=detect)
-    sent = phone.sent("dial")[0]
-    assert (sent["MachineDetection"], sent["AsyncAmd"]) == (parameter, "true")
-    assert sent["AsyncAmdStatusCallback"].endswith("?callId=c1&flow=machine")
-    assert sent["AsyncAmdStatusCallbackMethod"] == "POST"
-
-
-async def test_a_host_name_with_an_underscore_is_refused_before_anything_is_sent(phone: Line) -> None:
-    order = dataclasses.replace(phone.order(), webhook_url="https://my_host.example.com/voice/webhook")
-    with pytest.raises(CarrierError) as caught:
-        await phone.carrier.dial(order)
-    assert caught.value.kind == "refused" and "underscore" in str(caught.value) and phone.far.requests == []
-
-
-@pytest.mark.parametrize(
-    ("to", "code"),
-    [("+15005550001", "21211"), ("+15005550002", "21214"), ("+15005550003", "21215"), ("+15005550004", "21216")],
-)
-async def test_twilios_magic_numbers_are_refused_with_code_and_link(phone: Line, to: str, code: str) -> None:
-    with pytest.raises(CarrierError) as caught:
-        await phone.dial(to)
-    error = caught.value
-    assert (error.kind, error.code, error.link) == ("refused", code, f"https://www.twilio.com/docs/errors/{code}")
-
-
-@pytest.mark.parametrize(
-    ("fault", "kind", "code", "made"),
-    [
-        ("20003", "refused", "20003", 0),
-        ("20404", "refused", "20404", 0),
-        ("20429", "retry", "20429", 0),
-        ("10004", "retry", "10004", 0),
-        ("500-before", "unknown", "20500", 0),
-        ("500-after", "unknown", "20500", 1),
-        ("html-502-after", "unknown", "502", 1),
-        ("lost-before", "unknown", "connection_lost", 0),
-        ("lost-after", "unknown", "connection_lost", 1),
-        ("timeout-before", "unknown", "timeout", 0),
-        ("timeout-after", "unknown", "timeout", 1),
-        ("garbage-after", "unknown", "bad_answer", 1),
-        ("redirect", "refused", "302", 0),
-    ],
-)
-async def test_a_dial_is_sent_once_whatever_becomes_of_it(fault: Any, kind: str, code: str, made: int) -> None:
-    async with line(timeout_s=0.4) as phone:
-        phone.far.fail("dial", fault)
-        with pytest.raises(CarrierError) as caught:
-            await phone.dial()
-        assert (caught.value.kind, caught.value.code) == (kind, code)
-        assert len(phone.sent("dial")) == 1 and len(phone.far.calls) == made
-        found = await phone.carrier.find(LostDial("c1", OUR_NUMBER, SINK, epoch_ms()))
-        assert (found is not None) == bool(made)
-
-
-async def test_no_connection_at_all_is_worth_another_try(phone: Line) -> None:
-    await phone.far.stop_listening()
-    with pytest.raises(CarrierError) as caught:
-        await phone.dial()
-    assert (caught.value.kind, caught.value.code) == ("retry", "not_reached")
-
-
-# a dial with an uncertain outcome
-
-
-async def test_a_lost_dial_is_found_by_an_engine_that_knows_it_only_from_its_log(phone: Line) -> None:
-    order = phone.order()
-    phone.far.fail("dial", "lost-after")
-    dialled_at = epoch_ms()
-    with pytest.raises(CarrierError):
-        await phone.carrier.dial(order)
-    async with AsyncExitStack() as stack:
-        access = Access(FAR.account_sid, FAR.auth_token, base_url=phone.far.base_url)
-        restarted = TwilioCarrier(access, SigningKeys((FAR.auth_token,), {}), voice="", language="")
-        await restarted.open()
-        stack.push_async_callback(restarted.close)
-        lost = LostDial("c1", OUR_NUMBER, SINK, dialled_at)
-        assert await restarted.find(lost) == phone.far.call().state.sid
-        assert await restarted.find(dataclasses.replace(lost, to_number=HALLO, dialled_at=0)) is None
-
-
-async def test_a_queued_call_has_no_dates_yet_and_is_found_all_the_same() -> None:
-    async with line(dataclasses.replace(FAR, queue_s=30)) as phone:
-        call = await phone.dial()
-        assert call.state.to_json()["date_created"] is None
-        assert await phone.carrier.find(LostDial("c1", OUR_NUMBER, SINK, epoch_ms())) == call.state.sid
-        assert (await phone.carrier.status(call.state.sid)).live
-
-
-async def test_a_call_that_is_listed_a_moment_late_is_waited_for(phone: Line) -> None:
-    call = await phone.dial()
-    phone.far.empty_lists = 1
-    assert await phone.carrier.find(LostDial("c1", OUR_NUMBER, SINK, epoch_ms())) == call.state.sid
-    phone.far.empty_lists = 1
-    assert await phone.carrier.find(LostDial("c1", OUR_NUMBER, SINK, epoch_ms() - 21_000)) is None
-    assert len(phone.sent("list")) == 3
-
-
-def listed(sid: str, made_at: int | None, **more: Any) -> TwilioCall:
-    fields = {"direction": "outbound-api", "from_number": OUR_NUMBER, "to_number": SINK, **more}
-    return TwilioCall(sid, "in-progress", made_at=made_at, **fields)
-
-
-def test_a_lost_dial_is_the_nearest_call_between_its_numbers_that_nobody_else_owns() -> None:
-    lost = LostDial("c1", OUR_NUMBER, SINK, 1_000_000, owned=("CA3",))
-    calls = [
-        listed("CA1", 1_009_000),
-        listed("CA2", 1_002_000),
-        listed("CA3", 1_000_000),
-        listed("CA4", 1_000_000, to_number=HALLO),
-        listed("CA5", 1_000_000, from_number="+15550100999"),
-        listed("CA6", 1_000_000, direction="inbound"),
-        listed("CA7", 900_000),
-        listed("CA8", 1_061_000),
-    ]
-    assert lost_call(calls, lost, 0) == "CA2"
-    assert lost_call(calls[2:], lost, 0) is None
-    assert lost_call([listed("CA9", None)], lost, 0) == "CA9"
-
-
-def test_a_lost_dial_is_found_though_our_clock_is_an_hour_late() -> None:
-    lost = LostDial("c1", OUR_NUMBER, SINK, 1_000_000)
-    theirs = [listed("CA1", 1_000_000 + 3_600_000)]
-    assert lost_call(theirs, lost, 0) is None and lost_call(theirs, lost, 3_600_400) == "CA1"
 
 
 # 1.2 Change a live call
@@ -557,129 +289,3 @@ async def test_what_twilio_sends_during_a_call_verifies_and_is_understood(phone:
     headers = {name.lower(): value for name, value in media.headers.items()}
     assert carrier.verify_upgrade(WebhookRequest("GET", media.url, headers, b""), NOW_MS).ok
     assert call.codes() == []
-
-
-# 1.7 Error codes users meet
-
-
-async def test_trouble_with_a_stream_is_told_with_its_number_and_what_to_do(phone: Line) -> None:
-    phone.desk.refuse_streams = True
-    document = phone.carrier.render((Connect(phone.desk.socket_url(), "t"),))
-    phone.desk.documents["/voice/webhook"] = document.body.decode()
-    call = await phone.dial()
-    await call.until_over()
-    notes = await phone.carrier.notifications(call.state.sid)
-    assert [(note.code, note.error) for note in notes] == [("31920", True)]
-    assert "Handshake Error" in notes[0].message and "101" in notes[0].message
-    assert notes[0].link.endswith("/31920") and notes[0].url == phone.desk.socket_url()
-    assert notes[0].at is not None and abs(notes[0].at - epoch_ms()) < 60_000
-
-
-async def test_trouble_with_a_document_is_told_too(phone: Line) -> None:
-    phone.desk.documents["/voice/webhook"] = (200, "application/json", b"{}")
-    call = await phone.dial()
-    await call.until_over()
-    assert [note.code for note in await phone.carrier.notifications(call.state.sid)] == ["12300"]
-
-
-def test_a_notice_is_read_whichever_way_its_text_is_written() -> None:
-    query = notice("NO1", "11200", "0", "LogLevel=ERROR&Msg=Got+HTTP+502&httpResponse=502", "", None, "")
-    words = notice("NO1", "99999", "1", "Something new", "", None, "")
-    assert query.message.startswith("Got HTTP 502; ") and query.link.endswith("/11200") and query.error
-    assert (words.message, words.error) == ("Something new", False)
-    assert notice("NO1", "", "0", "", "", None, "").message
-
-
-# the account, for setup
-
-
-async def test_setup_reads_the_account_and_its_number_and_writes_the_addresses(phone: Line) -> None:
-    carrier = phone.carrier
-    account = await carrier.account()
-    assert (account.sid, account.status, account.type) == (FAR.account_sid, "active", "Full")
-    number = await carrier.number(OUR_NUMBER)
-    assert number is not None and number.voice and number.voice_url == ""
-    changed = await carrier.set_number_urls(number.sid, URL, f"{URL}?type=status")
-    assert changed == await carrier.number(OUR_NUMBER)
-    assert (changed.voice_url, changed.voice_method) == (URL, "POST")
-    assert (changed.status_callback, changed.status_callback_method) == (f"{URL}?type=status", "POST")
-
-
-async def test_a_number_that_only_holds_ours_is_not_ours(phone: Line) -> None:
-    phone.far.add_number(OUR_NUMBER + "1")
-    number = await phone.carrier.number(OUR_NUMBER)
-    assert number is not None and number.number == OUR_NUMBER
-    assert await phone.carrier.number("+1555010") is None
-
-
-async def test_geo_permissions_are_read_where_twilio_tells_them(phone: Line) -> None:
-    assert await phone.carrier.dialing_permission("US") is True
-    assert await phone.carrier.dialing_permission("CU") is False
-    assert await phone.carrier.dialing_permission("ZZ") is None
-    phone.far.fail("permission", "20003")
-    assert await phone.carrier.dialing_permission("US") is None
-
-
-async def test_twilios_clock_is_known_to_about_a_second(phone: Line) -> None:
-    phone.far.ahead_s = 600
-    assert abs(await phone.carrier.server_time() - epoch_ms() - 600_000) < 1500
-
-
-async def test_wrong_credentials_say_what_to_check(phone: Line) -> None:
-    access = Access(FAR.account_sid, "wrong", base_url=phone.far.base_url)
-    carrier = TwilioCarrier(access, SigningKeys(("wrong",), {}), voice="", language="")
-    await carrier.open()
-    with pytest.raises(CarrierError) as caught:
-        await carrier.account()
-    await carrier.close()
-    assert caught.value.code == "20003" and "twilio.auth_token" in str(caught.value)
-
-
-# the SDK
-
-
-@pytest.mark.parametrize(
-    ("region", "edge", "host"),
-    [
-        ("", "", "api.twilio.com"),
-        ("ie1", "dublin", "api.dublin.ie1.twilio.com"),
-        ("ie1", "", "api.dublin.ie1.twilio.com"),
-        ("au1", "", "api.sydney.au1.twilio.com"),
-        ("", "frankfurt", "api.frankfurt.us1.twilio.com"),
-    ],
-)
-async def test_region_and_edge_are_both_in_the_host_name_and_the_environment_has_no_say(
-    monkeypatch: pytest.MonkeyPatch, region: str, edge: str, host: str
-) -> None:
-    from engine.carriers import twilio_rest
-
-    asked: list[str] = []
-
-    async def request(self: object, method: str, url: str, **_: object) -> None:
-        asked.append(urlsplit(url).hostname or "")
-        raise TimeoutError
-
-    monkeypatch.setenv("TWILIO_REGION", "br1")
-    monkeypatch.setenv("TWILIO_EDGE", "sao-paulo")
-    monkeypatch.setattr(twilio_rest._Http, "request", request)
-    rest = twilio_rest.TwilioRest(Access(FAR.account_sid, "token", region, edge))
-    with pytest.raises(CarrierError):
-        await rest.account()
-    await rest.close()
-    assert asked == [host]
-
-
-async def test_a_base_url_may_have_a_path_of_its_own(phone: Line) -> None:
-    access = Access(FAR.account_sid, FAR.auth_token, base_url=f"{phone.far.base_url}/proxy/")
-    carrier = TwilioCarrier(access, SigningKeys((), {}), voice="", language="")
-    await carrier.open()
-    with pytest.raises(CarrierError) as caught:
-        await carrier.account()
-    await carrier.close()
-    assert caught.value.code == "404"  # the far end has nothing below /proxy
-
-
-def test_the_sdk_is_imported_when_a_carrier_is_opened_and_not_before() -> None:
-    code = "import sys, engine.carriers.twilio, engine.carriers.factory; print('twilio.rest' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"
