@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 from engine.calls import Call, Draft, State
 from engine.carriers.base import AnsweredBy, CarrierError, Document, Hangup, Pause, Redirect, Say, Streamless
 from engine.config import Config
-from engine.live.mouth import Mouth
+from engine.live.lines import Speaking
 from engine.live.parts import Parts
 
 log = logging.getLogger(__name__)
@@ -88,7 +88,7 @@ class Machine:
         self,
         call_id: str,
         parts: Parts,
-        mouth: Mouth,
+        mouth: Speaking,
         be_silent: Callable[[str], None],
         streamless: Callable[[], Streamless],
         first_words: Callable[[], str],

@@ -7,79 +7,30 @@ whoever asked for it learns which. The next line is synthesized while the one be
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
-from enum import Enum, auto
-from typing import Final, Literal
+from typing import Final
 
-from engine.calls import Draft, Speaker
-from engine.live.turn_clock import Point, TurnClock
+from engine.calls import Draft
+from engine.live.lines import MS_PER_CHARACTER as MS_PER_CHARACTER
+from engine.live.lines import Kind as Kind
+from engine.live.lines import MouthFull as MouthFull
+from engine.live.lines import Speaking, Stage, Utterance
 from engine.media.audio import PHONE, Audio
 from engine.media.convert import PhoneConverter
-from engine.media.dtmf import pressed, tones
-from engine.media.ledger import heard_text
+from engine.media.dtmf import tones
 from engine.media.playout import Playout
 from engine.speech.ports import SpeechUnavailable, Voice
 
 log = logging.getLogger(__name__)
 
-Kind = Literal["greeting", "reply", "speak", "notify", "hold", "keys"]
-"""`keys` are tones and no words: `text` holds the keys, and they are not part of the transcript."""
-Ending = Literal["heard", "cut", "skipped", "failed"]
-
-MAX_LINES: Final = 8
-"""Lines that may wait; one more is refused."""
 SYNTHESIS_SECONDS: Final = 20.0
 """How long the voice may take for one line."""
-MS_PER_CHARACTER: Final = 65
-"""How long a character takes to say, for a line that was cut before it was synthesized to the end."""
 
 
-class MouthFull(Exception):
-    """Too many lines wait to be spoken."""
-
-
-class _Stage(Enum):
-    QUEUED = auto()
-    PLAYING = auto()
-    OVER = auto()
-
-
-@dataclass(slots=True, eq=False)
-class Utterance:
-    """One line of ours on its way to the caller."""
-
-    say_id: str
-    speaker: Speaker
-    kind: Kind
-    text: str
-    done: asyncio.Future[Ending]
-    clock: TurnClock | None = None
-    prepared: asyncio.Task[list[Audio]] | None = None
-    stage: _Stage = _Stage.QUEUED
-    synth_ms: int = 0
-    complete: bool = False
-    begun: bool = False
-    """Its synthesis has begun."""
-    heard_text: str = ""
-    """What was heard of it when it was cut."""
-    error: str = ""
-
-    @property
-    def full_ms(self) -> int:
-        """How long the whole line is, estimated while it is not synthesized to its end."""
-        return self.synth_ms if self.complete else max(self.synth_ms, len(self.text) * MS_PER_CHARACTER)
-
-    def heard(self, ms: int) -> str:
-        """What of it was heard after `ms`."""
-        return pressed(self.text, ms) if self.kind == "keys" else heard_text(self.text, ms, self.full_ms)
-
-
-class Mouth:
-    """The voice of one call. `run` belongs to the call's task group; all else is called from the same loop."""
+class Mouth(Speaking):
+    """The voice of a call that has a media stream."""
 
     def __init__(
         self,
@@ -89,69 +40,19 @@ class Mouth:
         post: Callable[..., None],
         now_ms: Callable[[], float],
     ) -> None:
-        self._call_id = call_id
+        super().__init__(call_id, post, now_ms)
         self._voice = voice
         self._voice_name = voice_name
-        self._post = post
-        self._now_ms = now_ms
-        self._ids = itertools.count(1)
         self._waiting: asyncio.Queue[Utterance] = asyncio.Queue()
-        self._lines: dict[str, Utterance] = {}
         self._playout: Playout | None = None
         self._attached = asyncio.Event()
         self._synthesis: asyncio.Task[None] | None = None
         self.on_line: Callable[[str], None] = lambda text: None
         """Told what the caller begins to hear."""
 
-    @property
-    def speaking(self) -> bool:
-        """The caller hears us now."""
-        return any(line.stage is _Stage.PLAYING for line in self._lines.values())
-
-    @property
-    def busy(self) -> bool:
-        """Something is being said or waits to be."""
-        return bool(self._lines)
-
-    @property
-    def full(self) -> bool:
-        """No further line is taken now."""
-        return len(self._lines) >= MAX_LINES
-
-    async def room(self) -> None:
-        """Return once another line would be taken."""
-        while self.full:
-            await asyncio.wait([line.done for line in self._lines.values()], return_when=asyncio.FIRST_COMPLETED)
-
     def prepare(self, text: str, group: asyncio.TaskGroup) -> asyncio.Task[list[Audio]]:
         """Synthesize ahead of time, while the phone still rings. Give the task to `say`."""
         return group.create_task(self._collect(text))
-
-    def say(
-        self,
-        text: str,
-        *,
-        speaker: Speaker = "agent",
-        kind: Kind = "speak",
-        clock: TurnClock | None = None,
-        prepared: asyncio.Task[list[Audio]] | None = None,
-    ) -> Utterance:
-        """Queue a line. Raises MouthFull."""
-        if self.full:
-            raise MouthFull(f"{MAX_LINES} lines wait already")
-        done: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
-        say_id = f"{self._call_id[:8]}-{next(self._ids)}-{self._now_ms():.0f}"
-        line = Utterance(say_id, speaker, kind, text, done, clock, prepared)
-        self._lines[say_id] = line
-        self._post(
-            Draft(
-                "say.queued",
-                self._call_id,
-                {"sayId": say_id, "speaker": speaker, "kind": kind, "text": text},
-            )
-        )
-        self._waiting.put_nowait(line)
-        return line
 
     def attach(self, playout: Playout) -> None:
         """A media stream is up: lines that wait go out on it."""
@@ -169,25 +70,11 @@ class Mouth:
         self._playout = None
         self._queue_again()
 
-    def cut(self, why: str) -> None:
-        """Be silent now."""
-        for draft in self.silence(why):
-            self._post(draft)
+    def _queued(self, line: Utterance) -> None:
+        self._waiting.put_nowait(line)
 
-    def interrupted(self, why: str) -> None:
-        """The caller speaks over us: the agent is silent. What a person wants said is said afterwards.
-
-        Keys are not talk: a voice menu goes on speaking while they are pressed, and half a number is worse than none.
-        """
-        pressing = any(line.kind == "keys" and line.stage is _Stage.PLAYING for line in self._lines.values())
-        if not pressing:
-            for draft in self._cut_playing():
-                self._post(draft)
-        for line in list(self._lines.values()):
-            if line.speaker != "operator" and line.kind != "keys" and line.stage is _Stage.QUEUED:
-                self._skip(line, why)
-        if not pressing:
-            self._queue_again()
+    def _interrupted(self) -> None:
+        self._queue_again()
 
     def _queue_again(self) -> None:
         """Lines whose audio was thrown away before it was heard are made once more, in their order."""
@@ -199,34 +86,20 @@ class Mouth:
         if self._synthesis is not None:
             self._synthesis.cancel()
 
-    def skip_replies(self, why: str) -> None:
-        """Drop reply lines that have not begun to play."""
-        for line in list(self._lines.values()):
-            if line.kind == "reply" and line.stage is _Stage.QUEUED:
-                self._skip(line, why)
-
-    def _skip(self, line: Utterance, why: str) -> None:
-        self._post(Draft("say.skipped", self._call_id, {"sayId": line.say_id, "why": why}))
-        self._end(line, "skipped")
+    def _dropped(self, line: Utterance) -> None:
         if self._playout is not None:
             self._playout.drop(line.say_id)
 
-    def silence(self, why: str) -> list[Draft]:
-        """Stop everything, and return the facts of it for the caller to record."""
-        drafts = self._cut_playing()
-        for line in list(self._lines.values()):
-            drafts.append(Draft("say.skipped", self._call_id, {"sayId": line.say_id, "why": why}))
-            self._end(line, "skipped")
+    def _silenced(self) -> None:
         if self._synthesis is not None:
             self._synthesis.cancel()
-        return drafts
 
     async def run(self) -> None:
         """Speak what is queued, for the life of the call."""
         while True:
             line = await self._waiting.get()
             await self._attached.wait()
-            if line.stage is _Stage.OVER or line.begun:
+            if line.stage is Stage.OVER or line.begun:
                 continue
             line.begun = True
             self._synthesis = asyncio.create_task(self._speak(line))
@@ -270,7 +143,7 @@ class Mouth:
         playout.finish(line.say_id)
 
     def _send(self, playout: Playout, line: Utterance, payload: bytes) -> None:
-        if payload and line.stage is not _Stage.OVER:
+        if payload and line.stage is not Stage.OVER:
             line.synth_ms += len(payload) * 1000 // PHONE.bytes_per_second
             playout.push(line.say_id, payload)
 
@@ -309,7 +182,7 @@ class Mouth:
         line = self._lines.get(say_id)
         if line is None:
             return
-        line.stage = _Stage.PLAYING
+        line.stage = Stage.PLAYING
         if line.kind != "keys":
             self.on_line(line.text)
         self._reach(line, "frame")
@@ -325,11 +198,7 @@ class Mouth:
         if line is None:
             return
         self._reach(line, "mark")
-        data: dict[str, object] = {"sayId": say_id, "ms": ms}
-        if not confirmed:
-            data["unconfirmed"] = True
-        self._post(Draft("say.heard", self._call_id, data))
-        self._end(line, "heard")
+        self._post(self._was_heard(line, ms, confirmed=confirmed))
 
     def _cut_playing(self) -> list[Draft]:
         """Empty the carrier's buffer; the line that was playing keeps what was heard of it."""
@@ -337,45 +206,10 @@ class Mouth:
             return []
         cleared = self._playout.clear()
         drafts: list[Draft] = []
-        for line in list(self._lines.values()):
-            if line.stage is not _Stage.PLAYING:
-                continue
+        for line in self._at(Stage.PLAYING):
             ms = cleared[1] if cleared is not None and cleared[0] == line.say_id else 0
-            line.heard_text = text = line.heard(ms)
-            if text == line.text:
-                drafts.append(Draft("say.heard", self._call_id, {"sayId": line.say_id, "ms": ms}))
-                self._end(line, "heard")
-                continue
-            drafts.append(Draft("say.cut", self._call_id, {"sayId": line.say_id, "heardMs": ms, "heardText": text}))
-            self._end(line, "cut")
+            drafts.append(self._was_stopped(line, ms, confirmed=True))
         return drafts
-
-    def _fail(self, line: Utterance, error: str) -> None:
-        if line.stage is _Stage.OVER:
-            return
-        line.error = error
-        if self._playout is not None:
-            self._playout.drop(line.say_id)
-        self._post(Draft("say.failed", self._call_id, {"sayId": line.say_id, "error": error}))
-        self._end(line, "failed")
-
-    def _end(self, line: Utterance, ending: Ending) -> None:
-        line.stage = _Stage.OVER
-        self._lines.pop(line.say_id, None)
-        if line.prepared is not None:
-            line.prepared.cancel()
-        if not line.done.done():
-            line.done.set_result(ending)
-
-    def _reach(self, line: Utterance, point: Point) -> None:
-        clock = line.clock
-        if clock is None or clock.reported:
-            return
-        clock.reach(point, self._now_ms())
-        stages = clock.stages()
-        if stages is not None:
-            clock.reported = True
-            self._post(Draft("turn.completed", self._call_id, {"turn": clock.turn, "stages": stages}))
 
 
 async def _tones(digits: str) -> AsyncGenerator[Audio, None]:

@@ -13,7 +13,7 @@ from contextlib import aclosing
 from typing import Final
 
 from engine.calls import Call, Draft
-from engine.live.mouth import Mouth, Utterance
+from engine.live.lines import Speaking, Utterance
 from engine.live.turn_clock import TurnClock
 from engine.speech.ports import Brain, Conversation, EndCall, Said, SpeechUnavailable, Words
 from engine.speech.sentences import SentenceCutter
@@ -30,7 +30,7 @@ class Replies:
         self,
         call_id: str,
         brain: Brain,
-        mouth: Mouth,
+        mouth: Speaking,
         read_call: Callable[[], Call | None],
         timeout_ms: int,
         hang_up: Callable[[EndCall], None],

@@ -32,6 +32,10 @@ _POINTS: Final[tuple[Point, ...]] = (
     "mark",
 )
 STAGES: Final = ("end", "text", "agent", "sentence", "voice", "send", "heard")
+_STAGE_TO: Final = dict(zip(_POINTS[1:], STAGES, strict=True))
+"""Point -> the stage that it ends."""
+NATIVE_POINTS: Final[tuple[Point, ...]] = ("text", "words", "sentence", "frame")
+"""What is known of a turn that the carrier heard and answers in its own voice; `frame` is when it took the answer."""
 
 
 @dataclass(slots=True)
@@ -41,17 +45,20 @@ class TurnClock:
     turn: int
     points: dict[Point, float] = field(default_factory=dict)
     reported: bool = False
+    needed: tuple[Point, ...] = _POINTS
+    """The points that this turn will have, in their order."""
 
     def reach(self, point: Point, at_ms: float) -> None:
         """Note a point; only the first time counts."""
         self.points.setdefault(point, at_ms)
 
     def stages(self) -> dict[str, int] | None:
-        """Stage -> whole ms with `total`, once every point is known; None before."""
-        if len(self.points) < len(_POINTS):
+        """Stage -> whole ms with `total`, once every point that it needs is known; None before."""
+        if any(point not in self.points for point in self.needed):
             return None
-        times = [self.points[point] for point in _POINTS]
-        lengths = [max(0.0, later - earlier) for earlier, later in pairwise(times)]
-        stages = {name: round(length) for name, length in zip(STAGES, lengths, strict=True)}
+        stages = {
+            _STAGE_TO[later]: round(max(0.0, self.points[later] - self.points[earlier]))
+            for earlier, later in pairwise(self.needed)
+        }
         stages["total"] = sum(stages.values())
         return stages

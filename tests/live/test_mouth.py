@@ -10,7 +10,8 @@ import orjson
 import pytest
 
 from engine.calls import Draft
-from engine.live.mouth import MAX_LINES, Mouth, MouthFull
+from engine.live.lines import MAX_LINES, MouthFull
+from engine.live.mouth import Mouth
 from engine.live.turn_clock import TurnClock
 from engine.media.audio import Audio, AudioFormat
 from engine.media.playout import Playout

@@ -1,0 +1,248 @@
+"""What our side says in one call, line by line, whoever gives it a voice.
+
+Lines are spoken strictly one after the other. Each ends in exactly one of heard, cut, skipped and failed, and
+whoever asked for it learns which.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Final, Literal
+
+from engine.calls import Call, Draft, Speaker
+from engine.live.turn_clock import Point, TurnClock
+from engine.media.audio import Audio
+from engine.media.dtmf import pressed
+from engine.media.ledger import heard_text
+
+Kind = Literal["greeting", "reply", "speak", "notify", "hold", "keys"]
+"""`keys` are tones and no words: `text` holds the keys, and they are not part of the transcript."""
+Ending = Literal["heard", "cut", "skipped", "failed"]
+
+MAX_LINES: Final = 8
+"""Lines that may wait; one more is refused."""
+MS_PER_CHARACTER: Final = 65
+"""How long a character takes to say, for a line whose length nobody has measured (yet)."""
+
+
+class MouthFull(Exception):
+    """Too many lines wait to be spoken."""
+
+
+class Stage(Enum):
+    """How far a line is."""
+
+    QUEUED = auto()
+    PLAYING = auto()
+    OVER = auto()
+
+
+@dataclass(slots=True, eq=False)
+class Utterance:
+    """One line of ours on its way to the caller."""
+
+    say_id: str
+    speaker: Speaker
+    kind: Kind
+    text: str
+    done: asyncio.Future[Ending]
+    clock: TurnClock | None = None
+    prepared: asyncio.Task[list[Audio]] | None = None
+    stage: Stage = Stage.QUEUED
+    synth_ms: int = 0
+    complete: bool = False
+    begun: bool = False
+    """Its synthesis has begun."""
+    heard_text: str = ""
+    """What was heard of it when it was cut."""
+    error: str = ""
+
+    @property
+    def full_ms(self) -> int:
+        """How long the whole line is, estimated while it is not synthesized to its end."""
+        return self.synth_ms if self.complete else max(self.synth_ms, estimated_ms(self.text))
+
+    def heard(self, ms: int) -> str:
+        """What of it was heard after `ms`."""
+        return pressed(self.text, ms) if self.kind == "keys" else heard_text(self.text, ms, self.full_ms)
+
+
+class Speaking(ABC):
+    """The voice of one call. `run` belongs to the call's task group; all else is called from the same loop."""
+
+    def __init__(self, call_id: str, post: Callable[..., None], now_ms: Callable[[], float]) -> None:
+        self._call_id = call_id
+        self._post = post
+        self._now_ms = now_ms
+        self._ids = itertools.count(1)
+        self._lines: dict[str, Utterance] = {}
+
+    @property
+    def speaking(self) -> bool:
+        """The caller hears us now."""
+        return any(line.stage is Stage.PLAYING for line in self._lines.values())
+
+    @property
+    def busy(self) -> bool:
+        """Something is being said or waits to be."""
+        return bool(self._lines)
+
+    @property
+    def full(self) -> bool:
+        """No further line is taken now."""
+        return len(self._lines) >= MAX_LINES
+
+    async def room(self) -> None:
+        """Return once another line would be taken."""
+        while self.full:
+            await asyncio.wait([line.done for line in self._lines.values()], return_when=asyncio.FIRST_COMPLETED)
+
+    def say(
+        self,
+        text: str,
+        *,
+        speaker: Speaker = "agent",
+        kind: Kind = "speak",
+        clock: TurnClock | None = None,
+        prepared: asyncio.Task[list[Audio]] | None = None,
+    ) -> Utterance:
+        """Queue a line. Raises MouthFull."""
+        if self.full:
+            raise MouthFull(f"{MAX_LINES} lines wait already")
+        done: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
+        say_id = f"{self._call_id[:8]}-{next(self._ids)}-{self._now_ms():.0f}"
+        line = Utterance(say_id, speaker, kind, text, done, clock, prepared)
+        self._lines[say_id] = line
+        self._post(
+            Draft("say.queued", self._call_id, {"sayId": say_id, "speaker": speaker, "kind": kind, "text": text})
+        )
+        self._queued(line)
+        return line
+
+    def cut(self, why: str) -> None:
+        """Be silent now."""
+        for draft in self.silence(why):
+            self._post(draft)
+
+    def interrupted(self, why: str) -> None:
+        """The caller speaks over us: the agent is silent. What a person wants said is said afterwards.
+
+        Keys are not talk: a voice menu goes on speaking while they are pressed, and half a number is worse than none.
+        """
+        pressing = any(line.kind == "keys" for line in self._at(Stage.PLAYING))
+        if not pressing:
+            for draft in self._cut_playing():
+                self._post(draft)
+        for line in self._at(Stage.QUEUED):
+            if line.speaker != "operator" and line.kind != "keys":
+                self._skip(line, why)
+        if not pressing:
+            self._interrupted()
+
+    def skip_replies(self, why: str) -> None:
+        """Drop reply lines that have not begun to play."""
+        for line in self._at(Stage.QUEUED):
+            if line.kind == "reply":
+                self._skip(line, why)
+
+    def silence(self, why: str) -> list[Draft]:
+        """Stop everything, and return the facts of it for the caller to record."""
+        drafts = self._cut_playing()
+        for line in list(self._lines.values()):
+            drafts.append(Draft("say.skipped", self._call_id, {"sayId": line.say_id, "why": why}))
+            self._end(line, "skipped")
+        self._silenced()
+        return drafts
+
+    @abstractmethod
+    async def run(self) -> None:
+        """Speak what is queued, for the life of the call."""
+
+    @abstractmethod
+    def _queued(self, line: Utterance) -> None:
+        """A line waits to be said."""
+
+    @abstractmethod
+    def _cut_playing(self) -> list[Draft]:
+        """Stop what is playing; returns the facts of it."""
+
+    @abstractmethod
+    def _dropped(self, line: Utterance) -> None:
+        """A line is over before it was heard: nothing of it is to be said any more."""
+
+    @abstractmethod
+    def _interrupted(self) -> None:
+        """The caller cut us off."""
+
+    @abstractmethod
+    def _silenced(self) -> None:
+        """All lines are over."""
+
+    def _at(self, stage: Stage) -> Iterator[Utterance]:
+        return (line for line in list(self._lines.values()) if line.stage is stage)
+
+    def _skip(self, line: Utterance, why: str) -> None:
+        self._post(Draft("say.skipped", self._call_id, {"sayId": line.say_id, "why": why}))
+        self._end(line, "skipped")
+        self._dropped(line)
+
+    def _fail(self, line: Utterance, error: str) -> None:
+        if line.stage is Stage.OVER:
+            return
+        line.error = error
+        self._dropped(line)
+        self._post(Draft("say.failed", self._call_id, {"sayId": line.say_id, "error": error}))
+        self._end(line, "failed")
+
+    def _was_heard(self, line: Utterance, ms: int, *, confirmed: bool) -> Draft:
+        """A line is over because the caller heard it."""
+        data: dict[str, object] = {"sayId": line.say_id, "ms": ms}
+        if not confirmed:
+            data["unconfirmed"] = True
+        self._end(line, "heard")
+        return Draft("say.heard", self._call_id, data)
+
+    def _was_stopped(self, line: Utterance, ms: int, *, confirmed: bool) -> Draft:
+        """A line is over after `ms`: heard whole, or cut where it was."""
+        line.heard_text = text = line.heard(ms)
+        if text == line.text:
+            return self._was_heard(line, ms, confirmed=confirmed)
+        data: dict[str, object] = {"sayId": line.say_id, "heardMs": ms, "heardText": text}
+        self._end(line, "cut")
+        return Draft("say.cut", self._call_id, data)
+
+    def _end(self, line: Utterance, ending: Ending) -> None:
+        line.stage = Stage.OVER
+        self._lines.pop(line.say_id, None)
+        if line.prepared is not None:
+            line.prepared.cancel()
+        if not line.done.done():
+            line.done.set_result(ending)
+
+    def _reach(self, line: Utterance, point: Point) -> None:
+        clock = line.clock
+        if clock is None or clock.reported:
+            return
+        clock.reach(point, self._now_ms())
+        stages = clock.stages()
+        if stages is not None:
+            clock.reported = True
+            self._post(Draft("turn.completed", self._call_id, {"turn": clock.turn, "stages": stages}))
+
+
+def estimated_ms(text: str) -> int:
+    """How long a text takes to say, about."""
+    return len(text) * MS_PER_CHARACTER
+
+
+def lost_lines(call: Call, why: str) -> list[Draft]:
+    """Lines that were on their way when their voice was lost: nobody knows what was heard of them."""
+    cut = [line.say_id for line in call.transcript if line.playing and line.say_id]
+    return [Draft("say.failed", call.call_id, {"sayId": say_id, "error": why}) for say_id in cut] + [
+        Draft("say.skipped", call.call_id, {"sayId": say_id, "why": why}) for say_id in call.queued
+    ]
