@@ -95,6 +95,7 @@ class Engine(EngineApi):
             brain=desk.brain,
             hang_up=self._hang_ups.start,
             stream_url=self._exposure.stream_url,
+            webhook_url=self._exposure.webhook_url,
             issue_token=tokens.issue,
             now_ms=monotonic_ms,
         )

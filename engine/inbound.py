@@ -15,7 +15,7 @@ from engine.carriers.base import Carrier, CarrierEvent, Document, Hangup, Reject
 from engine.clock import epoch_ms
 from engine.config import Config
 from engine.keyed_lock import KeyedLock
-from engine.live import machine, transfer
+from engine.live import machine, notice, transfer
 from engine.live.parts import Parts
 from engine.live.registry import LiveCalls
 from engine.operations import Operations
@@ -92,6 +92,7 @@ class CarrierEvents:
             drafts += live.machine.verdict(event.answered_by)
         if event.type in _STATE_FACTS:
             drafts.append(Draft(_STATE_FACTS[event.type], call.call_id))
+            drafts += notice.started(call) if event.type == "answered" else []
         elif event.type == "dtmf":
             drafts.append(Draft("dtmf.received", call.call_id, {"digits": event.digits, "by": "caller"}))
         elif event.type == "stream_failed" and self._streams(call):
@@ -102,8 +103,9 @@ class CarrierEvents:
             drafts += self._calls.closing_facts(call.call_id) if event.reached else []
             drafts += transfer.over(call, event, live.handover if live is not None else None)
         elif event.type == "ended":
-            facts = self._end_of(call, event)
-            drafts += [*self._calls.closing_facts(call.call_id), Draft("call.ended", call.call_id, facts)]
+            closing = self._closing(call, event)
+            facts = self._end_of(call, event, cut=notice.was_cut(closing) and call.media == "inline")
+            drafts += [*closing, Draft("call.ended", call.call_id, facts)]
             effect = f"ended: {facts['reason']}"
         if drafts:
             await self._recorder.record(*drafts)
@@ -118,14 +120,23 @@ class CarrierEvents:
             self._calls.start(current, self._parts())
         return self._document(current, event)
 
-    def _end_of(self, call: Call, event: CarrierEvent) -> Mapping[str, str]:
-        """Why a call is over. What we ended ourselves is just `completed`, or cancelled, for the carrier."""
+    def _closing(self, call: Call, event: CarrierEvent) -> list[Draft]:
+        """What stands in the log before the end: what was heard of the last line."""
+        if call.media == "inline":
+            return notice.closing(call, event.duration_s, epoch_ms())
+        return self._calls.closing_facts(call.call_id)
+
+    def _end_of(self, call: Call, event: CarrierEvent, *, cut: bool) -> Mapping[str, str]:
+        """Why a call is over. What we ended ourselves is just `completed`, or cancelled, for the carrier; `cut`: the
+        other end hung up before a notice was over."""
         reason = event.reason or State.COMPLETED
         ours = self._operations.ending(call.call_id)
         if ours is not None and reason in (State.COMPLETED, State.HANGUP_BOT):
             return ours
         taken_by = call.answered_by or event.answered_by or ""
         reason = machine.ended_as(taken_by, self._config.outbound.answering_machine, reason)
+        if cut and reason is State.COMPLETED:
+            return {"reason": State.HANGUP_USER.value, "by": "caller", "detail": "before the message was over"}
         by = "caller" if reason is State.HANGUP_USER else "carrier"
         return {"reason": reason.value, "by": by} | ({"detail": event.detail} if event.detail else {})
 
@@ -138,7 +149,7 @@ class CarrierEvents:
             return Outcome((Hangup(),), call.call_id, "document: hang up, the transfer is over")
         if call.media == "inline":
             return self._notice(call, event)
-        document = self._operations.connect_document(call.call_id, self._stream_url())
+        document = self._operations.connect_document(call.call_id, self._stream_url(), self._webhook_url())
         return Outcome(document, call.call_id, f"document: connect, after {event.raw_type or event.type}")
 
     def _notice(self, call: Call, event: CarrierEvent) -> Outcome:

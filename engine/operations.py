@@ -15,11 +15,12 @@ from engine.book import CallBook
 from engine.calls import Call, Draft, Floor, Mode, Speaker, State
 from engine.calls.call import Media
 from engine.calls.policy import are_dtmf, is_e164
-from engine.carriers.base import Carrier, CarrierError, Connect, DialOrder, Document
+from engine.carriers.base import Carrier, CarrierError, DialOrder, Document
 from engine.carriers.links import link
 from engine.config import Config
-from engine.live import machine
+from engine.live import machine, notice
 from engine.live.call import LiveCall
+from engine.live.documents import connect
 from engine.live.hangup import HangUps
 from engine.live.keypad import Keypad
 from engine.live.parts import Parts
@@ -178,7 +179,10 @@ class Operations:
             **how,
         }
         try:
-            await self._recorder.record(Draft("call.initiated", call_id, facts), Draft("call.dialing", call_id))
+            begun = [Draft("call.initiated", call_id, facts), Draft("call.dialing", call_id)]
+            if how["media"] == "inline":
+                begun.append(notice.queued(call_id, str(how["message"])))
+            await self._recorder.record(*begun)
         except StoreError as error:
             raise Refusal(
                 "store_failed", f"not dialled, because it could not be recorded: {error}", error.hint
@@ -259,9 +263,9 @@ class Operations:
         await self._recorder.record(Draft("floor.changed", live.call_id, {"holder": holder, "by": by}))
         live.set_floor(holder)
 
-    def connect_document(self, call_id: str, stream_url: str) -> Document:
+    def connect_document(self, call_id: str, stream_url: str, webhook_url: str) -> Document:
         """The instructions that hand a call's audio to us."""
-        return (Connect(stream_url, self._tokens.current(call_id)),)
+        return (connect(call_id, stream_url, webhook_url, self._tokens.current(call_id)),)
 
     def _with_us(self, call_id: str) -> LiveCall:
         """A call whose caller can hear us. Raises Refusal."""

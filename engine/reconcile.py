@@ -105,7 +105,8 @@ class Reconciler:
             parts.hang_up(call.call_id, State.TIMEOUT, "engine", "over max_duration_seconds after a restart")
             return
         log.info("call %s goes on", call.call_id)
-        await self._recorder.record(*_lost_lines(call))
+        if call.media != "inline":  # a notice is said by the carrier, whatever became of us
+            await self._recorder.record(*_lost_lines(call))
         live = self._calls.start(self._book.get(call.call_id) or call, parts)
         if call.media != "stream" or call.transferred_to:
             return  # there is no stream to open; a caller who was put through comes back by themselves

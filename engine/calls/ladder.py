@@ -82,6 +82,10 @@ def expected(call: Call) -> tuple[tuple[str, int], ...]:
     head: tuple[tuple[str, int], ...] = _INBOUND if call.direction == "inbound" else _OUTBOUND
     if "waiting" in call.rungs:
         head = _PAIRED
+    if call.media == "inline":
+        return (*(rung for rung in head if rung[0] != "document"), ("voice", 2_000), ("heard", 300_000))
+    if call.media == "native":
+        return (*head, ("voice", 5_000), ("heard", 60_000), ("understood", 60_000), ("reply", 15_000))
     if call.mode == "notify":
         return (*head, *_STREAM, ("voice", 5_000), ("heard", 60_000))
     return (*head, *_STREAM, *_TALK)

@@ -274,6 +274,10 @@ class CarrierStatus:
     live: bool
     reason: State | None = None
     raw: str = ""
+    answered: bool = False
+    """Somebody is, or was, on the line."""
+    duration_s: int | None = None
+    """How long an ended call was connected, in seconds."""
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 

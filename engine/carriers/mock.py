@@ -134,7 +134,7 @@ class MockCarrier:
         self._expect(status, value, "ask about the call")
         raw = str(value.get("status", ""))
         if raw in mock_wire.LIVE:
-            return CarrierStatus(live=True, raw=raw, facts=value)
+            return CarrierStatus(live=True, raw=raw, answered=raw == "in-progress", facts=value)
         return CarrierStatus(
             live=False, reason=mock_wire.end_reason(raw, str(value.get("reason", ""))), raw=raw, facts=value
         )

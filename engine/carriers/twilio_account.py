@@ -95,11 +95,18 @@ class Notice:
 
 def to_status(call: TwilioCall) -> CarrierStatus:
     """A status that Twilio may invent later counts as live: nothing is ended on a guess."""
-    facts = {"direction": call.direction, "answered_by": call.answered_by, "duration_s": call.duration_s}
+    facts = {"direction": call.direction, "answered_by": call.answered_by}
     known = {name: value for name, value in facts.items() if value not in ("", None)}
     if call.status in _REASONS:
-        return CarrierStatus(live=False, reason=_REASONS[call.status], raw=call.status, facts=known)
-    return CarrierStatus(live=True, raw=call.status, facts=known)
+        return CarrierStatus(
+            live=False,
+            reason=_REASONS[call.status],
+            raw=call.status,
+            answered=call.status == "completed",
+            duration_s=call.duration_s,
+            facts=known,
+        )
+    return CarrierStatus(live=True, raw=call.status, answered=call.status == "in-progress", facts=known)
 
 
 def lost_call(calls: Sequence[TwilioCall], lost: LostDial, ahead_ms: int) -> str | None:

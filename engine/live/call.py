@@ -14,12 +14,17 @@ from typing import Any, Final
 
 from engine.api import Refusal
 from engine.calls import Call, Draft, Floor, Speaker, State
-from engine.carriers.base import CarrierError, CarrierEvent, Connect, Streamless
+from engine.carriers.base import CarrierError, CarrierEvent, Streamless
+from engine.clock import epoch_ms
+from engine.live import notice
+from engine.live.documents import connect
 from engine.live.ears import Ears
 from engine.live.limits import Limits
 from engine.live.listening import Listeners
 from engine.live.machine import Machine
-from engine.live.mouth import Kind, Mouth, MouthFull, Utterance
+from engine.live.lines import Kind, MouthFull, Utterance
+from engine.live.mouth import Mouth
+from engine.live.notice import NoticeWatch
 from engine.live.parts import Parts
 from engine.live.replies import Replies
 from engine.live.transfer import SORRY, Handover
@@ -111,7 +116,10 @@ class LiveCall:
                 group.create_task(self.mouth.run())
                 if self._call.mode == "conversation":
                     group.create_task(self.ears.run())
-                group.create_task(Limits(self.call_id, self._parts, self.answered, self._streaming).run())
+                if self._call.media == "inline":
+                    group.create_task(NoticeWatch(self.call_id, self._parts, self.answered).run())
+                else:
+                    group.create_task(Limits(self.call_id, self._parts, self.answered, self._streaming).run())
                 if not self._greeted and self._call.media != "inline":
                     group.create_task(self._greet(self.mouth.prepare(self._first_words(), group)))
                 await self._over.wait()
@@ -146,6 +154,8 @@ class LiveCall:
     def closing_facts(self) -> list[Draft]:
         """What has to stand in the log before the end of the call: what was heard of the last line."""
         self.replies.revoke()
+        if (call := self._call).media == "inline":
+            return notice.closing(call, None, epoch_ms())
         return self.mouth.silence("the call ended")
 
     @property
@@ -218,8 +228,9 @@ class LiveCall:
 
     async def reopen_stream(self) -> None:
         """Ask the carrier to open the media stream again."""
-        token = self._parts.issue_token(self.call_id)
-        await self._parts.carrier.reopen_stream(self.streamless(), Connect(self._parts.stream_url(), token))
+        parts = self._parts
+        again = connect(self.call_id, parts.stream_url(), parts.webhook_url(), parts.issue_token(self.call_id))
+        await parts.carrier.reopen_stream(self.streamless(), again)
 
     def streamless(self) -> Streamless:
         """Proof that no document can cut anybody off now. Raises CarrierError where a stream is up, or the caller

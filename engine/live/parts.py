@@ -34,6 +34,7 @@ class Parts:
     brain: Brain
     hang_up: HangUp
     stream_url: Callable[[], str]
+    webhook_url: Callable[[], str]
     issue_token: Callable[[str], str]
     """Make a one-time stream token for a call id."""
     now_ms: Callable[[], float]

@@ -77,15 +77,28 @@ async def test_a_message_that_is_too_long_is_refused_and_says_how_long_it_may_be
         assert at.carrier.dialled == []
 
 
-async def test_a_notice_that_goes_with_the_dial_ends_as_the_carrier_says(tmp_path: Path) -> None:
+async def test_a_notice_that_goes_with_the_dial_was_heard_when_the_call_was_long_enough(tmp_path: Path) -> None:
     async with table(tmp_path) as at:
         call = await at.call_out(MESSAGE, "notify")
         await at.tell("answered", sid(call))
-        assert await at.tell("ended", sid(call), reason="completed") == []
+        assert await at.tell("ended", sid(call), reason="completed", duration_s=60) == []
         assert at.now(call).end_reason is State.COMPLETED
         assert at.carrier.hung_up == []
         types = await at.types(call)
-        assert not {"say.queued", "stream.opened", "call.error"} & set(types)
+        assert [type_ for type_ in types if type_.startswith("say.")] == ["say.queued", "say.started", "say.heard"]
+        assert not {"stream.opened", "call.error"} & set(types)
+        assert [line.text for line in at.now(call).transcript] == [MESSAGE]
+
+
+async def test_who_hangs_up_before_a_notice_is_over_was_not_told(tmp_path: Path) -> None:
+    async with table(tmp_path) as at:
+        call = await at.call_out(MESSAGE * 9, "notify")
+        await at.tell("answered", sid(call))
+        await at.tell("ended", sid(call), reason="completed", duration_s=2)
+        ended = at.now(call)
+        assert ended.end_reason is State.HANGUP_USER
+        (line,) = ended.transcript
+        assert line.cut and line.text and MESSAGE.startswith(line.text[: len(MESSAGE)]) and line.unheard
 
 
 async def test_a_notice_that_did_not_fit_in_the_dial_is_served_when_the_carrier_asks(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.test_twilio_live import SINK, live
+from tests.engine.twilio_rig import SINK, live
 
 
 @pytest.mark.parametrize("fault", ["retry", "duplicate"])
