@@ -24,6 +24,7 @@ from engine.control.door import Door
 from engine.exposure.address import Exposure
 from engine.inbound import CarrierEvents
 from engine.lag import LagMeter
+from engine.live.alerts import Alerts
 from engine.live.hangup import HangUps
 from engine.live.parts import Parts
 from engine.live.registry import LiveCalls, StreamTokens
@@ -78,6 +79,7 @@ class Engine(EngineApi):
         tokens = StreamTokens()
         self._calls = LiveCalls(self._book, tokens)
         self._recorder = Recorder(event_log, self._book, self._changed)
+        self._alerts = Alerts(carrier, self._recorder)
         self._hang_ups = HangUps(carrier, self._recorder, self._book, self._calls.closing_facts)
         self._operations = Operations(
             config, carrier, self._recorder, self._book, self._calls, tokens, self._hang_ups
@@ -157,6 +159,7 @@ class Engine(EngineApi):
             stack.push_async_callback(self._desk.close)
             stack.push_async_callback(self._flush)
             stack.push_async_callback(self._waiting_room.close)
+            stack.push_async_callback(self._alerts.close)
             self._waiting_room.restore(await self._log.always_admitted())
             await self._web.open()
             stack.push_async_callback(self._web.close)
@@ -183,6 +186,7 @@ class Engine(EngineApi):
     def _changed(self, before: Call | None, after: Call) -> None:
         self._calls.changed(before, after)
         self._waiting_room.changed(before, after)
+        self._alerts.changed(before, after)
 
     async def _register_numbers(self) -> None:
         """Calls to our numbers come to this engine, where we may say so."""

@@ -30,6 +30,8 @@ class Capabilities:
     """A live call survives the loss of its media socket, and the stream can be opened again."""
     inline_notify: bool = False
     """A notify message goes with the dial request, so that it is heard even when no webhook reaches us."""
+    alerts: bool = False
+    """The carrier notes trouble with a call of its own accord and can be asked for it."""
     answers_by_reply: bool = True
     """An inbound call is answered by the document in the webhook's reply, not by a REST command."""
 
@@ -268,6 +270,22 @@ class LostDial:
 
 
 @dataclass(frozen=True, slots=True)
+class Alert:
+    """Trouble with a call that a carrier noted: a document, an address or a stream of ours."""
+
+    id: str
+    code: str
+    message: str
+    link: str
+    error: bool
+    """An error; else a warning."""
+    at: int | None = None
+    """Epoch ms."""
+    url: str = ""
+    """The address that it is about."""
+
+
+@dataclass(frozen=True, slots=True)
 class CarrierStatus:
     """What the carrier says about a call now."""
 
@@ -321,6 +339,9 @@ class Carrier(Protocol):
 
     async def status(self, provider_call_id: str) -> CarrierStatus:
         """Ask about a call. One that the carrier does not know is not live."""
+
+    async def alerts(self, provider_call_id: str) -> Sequence[Alert]:
+        """What the carrier noted about a call, where it has `alerts`. It may take seconds to appear."""
 
     async def hang_up(self, provider_call_id: str) -> None:
         """End a call. One that is already over is a success."""

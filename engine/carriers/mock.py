@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
 import aiohttp
@@ -18,6 +18,7 @@ from yarl import URL
 
 from engine.carriers import mock_wire
 from engine.carriers.base import (
+    Alert,
     Capabilities,
     CarrierError,
     CarrierEvent,
@@ -138,6 +139,9 @@ class MockCarrier:
         return CarrierStatus(
             live=False, reason=mock_wire.end_reason(raw, str(value.get("reason", ""))), raw=raw, facts=value
         )
+
+    async def alerts(self, provider_call_id: str) -> Sequence[Alert]:
+        return ()
 
     async def hang_up(self, provider_call_id: str) -> None:
         status, value = await self._request("POST", f"/v1/calls/{_segment(provider_call_id)}/hangup", {})

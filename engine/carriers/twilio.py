@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from engine.carriers import twilio_signature, twilio_wire
 from engine.carriers.base import (
+    Alert,
     Capabilities,
     CarrierError,
     CarrierEvent,
@@ -31,7 +32,7 @@ from engine.carriers.base import (
     WebhookRequest,
 )
 from engine.carriers.links import link
-from engine.carriers.twilio_account import Access, Account, Notice, OwnNumber, lost_call, to_status
+from engine.carriers.twilio_account import Access, Account, OwnNumber, lost_call, to_status
 from engine.carriers.twilio_errors import WRONG_STATE
 from engine.carriers.twilio_signature import SigningKeys
 from engine.clock import epoch_ms
@@ -61,6 +62,7 @@ class TwilioCarrier:
     capabilities = Capabilities(
         streaming=True,
         native_speech=True,
+        alerts=True,
         transfer=True,
         machine_detection=True,
         reopen_stream=True,
@@ -145,6 +147,10 @@ class TwilioCarrier:
                 return CarrierStatus(live=False, reason=None, raw="not found")
             raise
 
+    async def alerts(self, provider_call_id: str) -> Sequence[Alert]:
+        """Twilio's notifications about a call, newest first."""
+        return await self._rest.alerts(_sid(provider_call_id), 20)
+
     async def hang_up(self, provider_call_id: str) -> None:
         """`completed` ends a call in any state. Twilio answers 404 or 21220 about one that is over."""
         try:
@@ -198,10 +204,6 @@ class TwilioCarrier:
         """Twilio's clock now, in epoch ms, to about a second."""
         await self._rest.account()
         return epoch_ms() + self._rest.ahead_ms
-
-    async def notifications(self, call_sid: str, limit: int = 20) -> Sequence[Notice]:
-        """Trouble that Twilio noted about a call, newest first. It may take seconds to appear."""
-        return await self._rest.notices(_sid(call_sid), limit)
 
     @property
     def _rest(self) -> TwilioRest:

@@ -8,7 +8,7 @@ from typing import Final
 from urllib.parse import parse_qs
 
 from engine.calls import State
-from engine.carriers.base import CarrierStatus, LostDial
+from engine.carriers.base import Alert, CarrierStatus, LostDial
 from engine.carriers.twilio_errors import docs_link, explain, plain
 
 TIMEOUT_S: Final = 10.0
@@ -78,21 +78,6 @@ class OwnNumber:
     """A trunk or an application that is asked instead of `voice_url`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """Trouble that Twilio noted about a call: a document, an address or a stream of ours."""
-
-    sid: str
-    code: str
-    message: str
-    link: str
-    error: bool
-    """An error; else a warning."""
-    at: int | None
-    """Epoch ms."""
-    url: str
-
-
 def to_status(call: TwilioCall) -> CarrierStatus:
     """A status that Twilio may invent later counts as live: nothing is ended on a guess."""
     facts = {"direction": call.direction, "answered_by": call.answered_by}
@@ -127,13 +112,13 @@ def lost_call(calls: Sequence[TwilioCall], lost: LostDial, ahead_ms: int) -> str
     return min(fits)[1] if fits else None
 
 
-def notice(sid: str, code: str, level: str, text: str, link: str, at: int | None, url: str) -> Notice:
+def alert(sid: str, code: str, level: str, text: str, link: str, at: int | None, url: str) -> Alert:
     """A notification. Twilio writes its text as a query (`LogLevel=ERROR&Msg=...`) or as words."""
     fields = parse_qs(text, keep_blank_values=False)
     words = plain((fields.get("Msg") or fields.get("msg") or [""])[0]) if "LogLevel" in fields else plain(text)
     number = int(code) if code.isascii() and code.isdecimal() and len(code) < 7 else None
     message = "; ".join(part for part in (words, explain(number)) if part)
-    return Notice(
+    return Alert(
         sid,
         code,
         message or f"Twilio noted {code}",

@@ -21,7 +21,8 @@ from twilio.http.response import Response
 from twilio.rest import Client
 from yarl import URL
 
-from engine.carriers.twilio_account import Access, Account, Notice, OwnNumber, TwilioCall, notice
+from engine.carriers.base import Alert
+from engine.carriers.twilio_account import Access, Account, OwnNumber, TwilioCall, alert
 from engine.carriers.twilio_errors import (
     Intent,
     RestFailure,
@@ -148,11 +149,11 @@ class TwilioRest:
     async def update_call(self, sid: str, what: str, intent: Intent, **fields: str) -> TwilioCall:
         return _call(await self._ask(what, intent, self._client.calls(sid).update_async(**fields)))
 
-    async def notices(self, sid: str, limit: int) -> Sequence[Notice]:
+    async def alerts(self, sid: str, limit: int) -> Sequence[Alert]:
         """What Twilio noted about a call, newest first."""
         listed = self._client.calls(sid).notifications.list_async(limit=limit)
         return [
-            notice(
+            alert(
                 sid=str(item.sid or ""),
                 code=plain(item.error_code),
                 level=plain(item.log),

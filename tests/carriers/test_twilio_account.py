@@ -14,7 +14,7 @@ from engine.carriers.base import (
     Connect,
 )
 from engine.carriers.twilio import TwilioCarrier
-from engine.carriers.twilio_account import Access, notice
+from engine.carriers.twilio_account import Access, alert
 from engine.carriers.twilio_signature import SigningKeys
 from engine.clock import epoch_ms
 from tests.carriers.twilio_far import OUR_NUMBER
@@ -36,7 +36,7 @@ async def test_trouble_with_a_stream_is_told_with_its_number_and_what_to_do(phon
     phone.desk.documents["/voice/webhook"] = document.body.decode()
     call = await phone.dial()
     await call.until_over()
-    notes = await phone.carrier.notifications(call.state.sid)
+    notes = await phone.carrier.alerts(call.state.sid)
     assert [(note.code, note.error) for note in notes] == [("31920", True)]
     assert "Handshake Error" in notes[0].message and "101" in notes[0].message
     assert notes[0].link.endswith("/31920") and notes[0].url == phone.desk.socket_url()
@@ -47,15 +47,15 @@ async def test_trouble_with_a_document_is_told_too(phone: Line) -> None:
     phone.desk.documents["/voice/webhook"] = (200, "application/json", b"{}")
     call = await phone.dial()
     await call.until_over()
-    assert [note.code for note in await phone.carrier.notifications(call.state.sid)] == ["12300"]
+    assert [note.code for note in await phone.carrier.alerts(call.state.sid)] == ["12300"]
 
 
 def test_a_notice_is_read_whichever_way_its_text_is_written() -> None:
-    query = notice("NO1", "11200", "0", "LogLevel=ERROR&Msg=Got+HTTP+502&httpResponse=502", "", None, "")
-    words = notice("NO1", "99999", "1", "Something new", "", None, "")
+    query = alert("NO1", "11200", "0", "LogLevel=ERROR&Msg=Got+HTTP+502&httpResponse=502", "", None, "")
+    words = alert("NO1", "99999", "1", "Something new", "", None, "")
     assert query.message.startswith("Got HTTP 502; ") and query.link.endswith("/11200") and query.error
     assert (words.message, words.error) == ("Something new", False)
-    assert notice("NO1", "", "0", "", "", None, "").message
+    assert alert("NO1", "", "0", "", "", None, "").message
 
 
 # the account, for setup

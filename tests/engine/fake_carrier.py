@@ -20,6 +20,7 @@ import aiohttp
 
 from engine.calls import Call, Cursor, Event, State
 from engine.carriers.base import (
+    Alert,
     Capabilities,
     CarrierError,
     CarrierEvent,
@@ -65,6 +66,7 @@ class FakeCarrier:
         self.instructed: list[Document] = []
         self.transfers: list[Transfer] = []
         self.reopened: list[Connect] = []
+        self.noted: list[Alert] = []
         self.fail: dict[str, CarrierError] = {}
         self.during_transfer: asyncio.Event | None = None
         """Set by a test that wants the request to take until then."""
@@ -93,6 +95,9 @@ class FakeCarrier:
 
     async def close(self) -> None:
         """Nothing to let go of."""
+
+    async def alerts(self, provider_call_id: str) -> Sequence[Alert]:
+        return self.noted
 
     async def register_number(self, number: str, webhook_url: str) -> None:
         """Tests ring by themselves."""
