@@ -210,6 +210,12 @@ def _latency(parser: Parser) -> None:
     )
 
 
+def _setup(parser: Parser) -> None:
+    parser.add_argument("--online", action="store_true", help="also ask the carrier: account, numbers, permissions")
+    parser.add_argument("--fix", action="store_true", help="with --online: have our numbers report to us; asks first")
+    parser.add_argument("--yes", action="store_true", help="with --fix: write without asking")
+
+
 def _smoke(parser: Parser) -> None:
     _to(parser)
     _message(parser, "what is said when the call is answered", required=False)
@@ -241,7 +247,7 @@ _VERBS: Final = (
     _Verb("status", "one call, or the calls of the engine", _status, "console.verbs.status"),
     _Verb("tail", "events as they happen", _tail, "console.verbs.tail"),
     _Verb("latency", "how fast the turns were, stage by stage", _latency, "console.verbs.latency"),
-    _Verb("setup", "check whether everything is there", _no_options, "console.verbs.setup"),
+    _Verb("setup", "check whether everything is there", _setup, "console.verbs.setup"),
     _Verb("smoke", "check, then show or (with --to and --yes) place a test call", _smoke, "console.verbs.setup"),
     _Verb("config", "check or show the configuration", _config, "console.verbs.config"),
 )

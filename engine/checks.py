@@ -13,11 +13,11 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
+from engine.check import Check
 from engine.config import DEFAULT, Config, Loaded, has_public_address, ignored, is_loopback, missing
 from engine.speech.brains.factory import make_brain
 from engine.speech.factory import make_recogniser, make_voice
@@ -39,19 +39,6 @@ import sounddevice
 kinds = ("input", "output")
 print(", ".join(f"{kind}: {sounddevice.query_devices(kind=kind)['name']}" for kind in kinds))
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One finding. `fix` is what to do, empty when there is nothing to do."""
-
-    id: str
-    ok: bool
-    message: str
-    fix: str = ""
-
-    def to_json(self) -> dict[str, Any]:
-        return {"id": self.id, "ok": self.ok, "message": self.message, "fix": self.fix}
 
 
 def run_checks(loaded: Loaded, state_dir: Path) -> Iterator[Check]:
@@ -172,7 +159,7 @@ def _public_address(config: Config) -> Check:
         tailscale = f"tailscale {config.tailscale.mode}"
         return Check("public-url", True, config.tunnel.provider if config.tunnel.provider != "none" else tailscale)
     host = urlsplit(config.public_url).hostname or ""
-    if _is_private(host):
+    if is_private(config.public_url):
         return Check(
             "public-url", False, f"{host} can not be reached from the internet", "set public_url to a public address"
         )
@@ -183,7 +170,9 @@ def _public_address(config: Config) -> Check:
     return Check("public-url", True, config.public_url)
 
 
-def _is_private(host: str) -> bool:
+def is_private(url: str) -> bool:
+    """Whether nobody on the internet can reach the host of a URL."""
+    host = urlsplit(url).hostname or ""
     try:
         return not ipaddress.ip_address(host).is_global
     except ValueError:

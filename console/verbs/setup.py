@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Any, Final
 from console.text import clean
 from console.verbs.door import running_engine
 from console.verbs.runner import DONE, FAILED, INVALID, Session, fail
-from engine.checks import Check, run_checks
+from engine.check import Check
+from engine.checks import run_checks
 from engine.config import Config, ConfigError, is_phone_number
 
 SMOKE_MESSAGE: Final = "This is a test call from voicecall. Everything works. Goodbye."
@@ -24,9 +26,24 @@ def run(session: Session) -> int:
     state_dir = session.state_dir(loaded)
     if session.args.verb == "smoke":
         return _smoke(session, loaded.config, list(run_checks(loaded, state_dir)), state_dir)
+    if (wrong := _misused(session.args)) is not None:
+        return fail(session.out, INVALID, "invalid_params", *wrong)
     checks = list(run_checks(loaded, state_dir))
+    if session.args.online:
+        from console.verbs import setup_online
+
+        return setup_online.run(session, loaded.config, state_dir, checks)
     session.out.result(report(checks), check_lines(checks))
     return DONE if all(check.ok for check in checks) else FAILED
+
+
+def _misused(args: argparse.Namespace) -> tuple[str, str] | None:
+    """What is wrong with the options, and how they are meant."""
+    if args.fix and not args.online:
+        return "--fix needs --online", "voicecall setup --online --fix"
+    if args.yes and not args.fix:
+        return "--yes confirms what --fix writes, and there is no --fix", "voicecall setup --online --fix --yes"
+    return None
 
 
 def report(checks: Sequence[Check]) -> dict[str, Any]:
@@ -35,10 +52,14 @@ def report(checks: Sequence[Check]) -> dict[str, Any]:
 
 def check_lines(checks: Sequence[Check]) -> Iterator[str]:
     """The checks for people."""
+    width = max((14, *(len(check.id) for check in checks)))
     for check in checks:
-        yield f"{'ok  ' if check.ok else 'FAIL'}  {check.id:<14} {clean(check.message)}"
+        first, *more = check.message.splitlines() or [""]
+        yield f"{'ok  ' if check.ok else 'FAIL'}  {check.id:<{width}} {clean(first)}"
+        for line in more:
+            yield f"      {'':<{width}} {clean(line)}"
         if check.fix:
-            yield f"      {'':<14} -> {clean(check.fix)}"
+            yield f"      {'':<{width}} -> {clean(check.fix)}"
 
 
 def _broken(session: Session, error: ConfigError) -> int:

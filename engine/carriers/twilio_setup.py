@@ -1,0 +1,267 @@
+"""What `setup --online` finds in a Twilio account, and what it would write there. Pure: answers in, findings out.
+
+An answer is what Twilio said, or the CarrierError that came instead. Sources: Twilio's documentation of the Account
+and IncomingPhoneNumber resources, of trial accounts and of voice dialing permissions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import parse_qsl, quote
+
+from engine.carriers.base import CarrierError
+from engine.carriers.twilio_account import Account, OwnNumber
+from engine.carriers.twilio_errors import explain, plain
+from engine.carriers.urls import DEFAULT_PORTS, take_apart
+from engine.check import Check
+
+SKEW_MS: Final = 30_000
+"""A clock that is further from Twilio's is wrong. Theirs is known to about a second."""
+GEO_LINK: Final = "https://console.twilio.com/us1/develop/voice/settings/geo-permissions"
+_NOTHING: Final = "nothing"
+_TRIAL: Final = (
+    "a trial account: it calls only numbers that were verified for it, "
+    "and Twilio plays a message of its own before every call"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Callback:
+    """An address with the method by which it is asked. An empty address is none."""
+
+    url: str
+    method: str = "POST"
+
+    def fits(self, other: Callback) -> bool:
+        return (_same(self.url), self.method or "POST") == (_same(other.url), other.method or "POST")
+
+    def shown(self, known: str = "") -> str:
+        """For people. It may hold somebody's secrets: of a query, only the values that `known` has too are shown."""
+        return f"{self.method or 'POST'} {_shown(self.url, known)}" if self.url else _NOTHING
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where a number's calls are reported."""
+
+    voice: Callback
+    status: Callback
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What would be written to one number."""
+
+    sid: str
+    number: str
+    now: Addresses
+    then: Addresses
+
+    def lines(self) -> Iterator[str]:
+        for what, now, then in self._parts():
+            yield f"{self.number} {what}: {now} -> {then}"
+
+    def to_json(self) -> dict[str, object]:
+        (_, voice, our_voice), (_, status, our_status) = self._parts()
+        return {
+            "number": self.number,
+            "voiceUrl": {"from": voice, "to": our_voice},
+            "statusCallback": {"from": status, "to": our_status},
+        }
+
+    def _parts(self) -> tuple[tuple[str, str, str], tuple[str, str, str]]:
+        now, then = self.now, self.then
+        return (
+            ("voice URL", now.voice.shown(then.voice.url), then.voice.shown(then.voice.url)),
+            ("status callback", now.status.shown(then.status.url), then.status.shown(then.status.url)),
+        )
+
+
+def ours(webhook_url: str) -> Addresses:
+    """What a number must say. The end of a call that came in is told to the number's own callback only."""
+    status = f"{webhook_url}{'&' if '?' in webhook_url else '?'}type=status"
+    return Addresses(Callback(webhook_url), Callback(status))
+
+
+def theirs(number: OwnNumber) -> Addresses:
+    """What a number says now."""
+    return Addresses(
+        Callback(number.voice_url, number.voice_method),
+        Callback(number.status_callback, number.status_callback_method),
+    )
+
+
+def change(number: OwnNumber, webhook_url: str) -> Change | None:
+    """What to write; None when it is as it should be, or when Twilio would not look at it."""
+    now, then = theirs(number), ours(webhook_url)
+    if number.handled_elsewhere or (now.voice.fits(then.voice) and now.status.fits(then.status)):
+        return None
+    return Change(number.sid, number.number, now, then)
+
+
+def out_of_reach(answer: object) -> bool:
+    """No connection came about: there is no use in asking anything else."""
+    return isinstance(answer, CarrierError) and answer.code == "not_reached"
+
+
+def credentials(answer: Account | CarrierError) -> Check:
+    check = "twilio-credentials"
+    if out_of_reach(answer):
+        return Check(
+            check,
+            False,
+            f"{answer}; nothing was asked",
+            "check this machine's network, DNS and proxy, and twilio.region, twilio.edge and twilio.api_base_url",
+        )
+    if isinstance(answer, CarrierError):
+        return _refused(check, answer)
+    who = f"account {answer.name or answer.sid}"
+    if answer.status != "active":
+        return Check(
+            check, False, f"{who} is {answer.status or 'in no known state'}", "see https://console.twilio.com"
+        )
+    if answer.type == "Trial":
+        return Check(check, True, f"{who} is active; {_TRIAL}", "upgrade the account to call anybody")
+    return Check(check, True, f"{who} is active")
+
+
+def own_number(number: str, answer: OwnNumber | CarrierError | None) -> Check:
+    check = "twilio-number"
+    if isinstance(answer, CarrierError):
+        return _refused(check, answer, f"{number}: ")
+    if answer is None:
+        return Check(
+            check,
+            False,
+            f"{number} is not a number of this account: no call to it can reach us",
+            "buy it, or correct from_number or numbers; a caller id that was only verified can place calls, no more",
+        )
+    if not answer.voice:
+        return Check(check, False, f"{number} can not do voice calls", "choose a number that can")
+    return Check(check, True, f"{number} belongs to the account and can do voice calls")
+
+
+def no_number() -> Check:
+    return Check("twilio-number", False, "no number is configured", "set from_number")
+
+
+def addresses(number: OwnNumber, webhook_url: str) -> Iterator[Check]:
+    """Whether calls to a number, and their ends, are reported to us."""
+    now, then = theirs(number), ours(webhook_url)
+    if number.handled_elsewhere:
+        instead = f"{number.number}: Twilio asks the trunk or application {number.handled_elsewhere} instead"
+        for check in ("twilio-voice-url", "twilio-status-callback"):
+            yield Check(check, False, instead, "in the Twilio console, have the number's calls handled by webhook")
+        return
+    yield _compared("twilio-voice-url", f"{number.number}: calls to it", now.voice, then.voice)
+    yield _compared("twilio-status-callback", f"{number.number}: the ends of calls to it", now.status, then.status)
+
+
+def no_address(tunnel: str) -> Check:
+    """There is nothing to compare a number with. `tunnel`: what gives us an address once it is up, or nothing."""
+    if tunnel:
+        message = f"not compared: the address of {tunnel} is known only while it is up"
+        return Check("twilio-voice-url", True, message, "set public_url if that address is always the same")
+    message = "not compared: our own address is not known, public_url is not set"
+    return Check("twilio-voice-url", False, message, "set public_url to the address at which Twilio reaches us")
+
+
+def dialling(country: str, whose: str, answer: bool | CarrierError | None) -> Check:
+    """`country` is an ISO 3166 code, or empty for a number that belongs to no country."""
+    check = "twilio-geo"
+    if not country:
+        return Check(check, True, f"{whose} belongs to no country: nothing to ask")
+    if isinstance(answer, CarrierError):
+        return _refused(check, answer, f"{country} ({whose}): ")
+    if answer is None:
+        return Check(check, True, f"{country} ({whose}): Twilio does not say whether it may be called", GEO_LINK)
+    if not answer:
+        return Check(check, False, f"{country} ({whose}) may not be called", f"allow it: {GEO_LINK}")
+    return Check(check, True, f"{country} ({whose}) may be called")
+
+
+def clock(answer: int | CarrierError) -> Check:
+    """`answer`: how far Twilio's clock is before ours, in ms."""
+    check = "twilio-clock"
+    if isinstance(answer, CarrierError):
+        return _refused(check, answer, "Twilio's clock could not be read: ")
+    seconds = round(abs(answer) / 1000)
+    if abs(answer) <= SKEW_MS:
+        return Check(check, True, "our clock agrees with Twilio's" + (f" to {seconds} s" if seconds > 1 else ""))
+    way = "behind" if answer > 0 else "ahead of"
+    return Check(
+        check,
+        False,
+        f"our clock is {seconds} s {way} Twilio's: a dial whose outcome is uncertain may be given to the wrong call",
+        "set the clock by the network: timedatectl set-ntp true (Linux), Settings, Date & Time (macOS)",
+    )
+
+
+def country_of(number: str) -> str:
+    """The ISO 3166 code of a number's country; empty when it belongs to none."""
+    import phonenumbers  # 20 ms
+
+    try:
+        parsed = phonenumbers.parse(number)
+    except phonenumbers.NumberParseException:
+        return ""
+    # A number out of no known range, +1 555 for one, still has a country code.
+    code = phonenumbers.region_code_for_number(parsed) or phonenumbers.region_code_for_country_code(
+        parsed.country_code or 0
+    )
+    return code if len(code) == 2 and code.isalpha() and code != "ZZ" else ""
+
+
+def _refused(check: str, error: CarrierError, before: str = "") -> Check:
+    """The error in our words and Twilio's, with its code; what to do and where to read about it."""
+    code = error.code or ""
+    hint = explain(int(code) if code.isascii() and code.isdecimal() else None)
+    message = str(error).removesuffix(f"; {hint}") if hint else str(error)
+    number = f" (Twilio {code})" if code.isascii() and code.isdecimal() else ""
+    see = f"see {error.link}" if error.link else ""
+    return Check(
+        check, False, f"{before}{message}{number}", "; ".join(part for part in (hint, see) if part) or "try again"
+    )
+
+
+def _compared(check: str, what: str, now: Callback, then: Callback) -> Check:
+    if now.fits(then):
+        return Check(check, True, f"{what} come to {then.shown(then.url)}")
+    lost = f"{what} do not come to us" if now.url else f"{what} are told to nobody"
+    lines = (lost, f"ours: {then.shown(then.url)}", f"theirs: {now.shown(then.url)}")
+    return Check(
+        check, False, "\n".join(lines), "voicecall setup --online --fix writes ours, after showing what it would do"
+    )
+
+
+def _same(url: str) -> str:
+    """A URL in the one form that stands for all that mean the same."""
+    parts = take_apart(url)
+    if parts is None:
+        return url
+    port = "" if parts.port == DEFAULT_PORTS[parts.scheme] else parts.port
+    host = parts.host.lower() + (f":{port}" if port else "")
+    return f"{parts.scheme}://{parts.user}{host}{parts.path or '/'}{parts.query}"
+
+
+def _shown(url: str, known: str) -> str:
+    parts = take_apart(url)
+    if parts is None:
+        return "an address that can not be read"
+    host = f"{parts.host}:{parts.port}" if parts.port else parts.host
+    query = parts.query if url == known else _veiled(parts.query, known)
+    return plain(f"{parts.scheme}://{'…@' if parts.user else ''}{host}{parts.path}{query}")
+
+
+def _veiled(query: str, known: str) -> str:
+    """A query whose values are hidden, but for those that `known` has as well."""
+    parts = take_apart(known)
+    public = set(parse_qsl(parts.query[1:], keep_blank_values=True)) if parts is not None else set()
+    pairs = parse_qsl(query[1:], keep_blank_values=True)
+    if not pairs:
+        return "?…" if query[1:] else query
+    return "?" + "&".join(
+        f"{quote(name)}={quote(value) if (name, value) in public else '…'}" for name, value in pairs
+    )

@@ -1,0 +1,205 @@
+"""What `voicecall setup --online` asks of a carrier, and the one thing that `--fix` writes there.
+
+A request has the carrier's own limit of time, and one that fails keeps none of the others from being made.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
+
+from engine.carriers import twilio_setup
+from engine.carriers.base import CarrierError
+from engine.carriers.factory import make_carrier
+from engine.carriers.twilio_account import OwnNumber
+from engine.carriers.twilio_setup import Change
+from engine.check import Check
+from engine.checks import is_private
+from engine.clock import epoch_ms
+from engine.config import Config
+
+if TYPE_CHECKING:
+    from engine.carriers.twilio import TwilioCarrier
+
+AT_ONCE: Final = 4
+"""Requests at the same time: Twilio answers 429 to many."""
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What the account says, and what would put a number right."""
+
+    checks: Sequence[Check]
+    changes: Sequence[Change] = ()
+    unwritable: str = ""
+    """Why `changes` must not be written; empty when they may."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What became of a change. `error` is empty when the number was read back and is as it should be."""
+
+    change: Change
+    error: str = ""
+
+
+async def ask(config: Config, state_dir: Path) -> Findings:
+    """Ask the configured carrier. Nothing is written, started or dialled."""
+    if config.provider == "twilio":
+        return await _ask_twilio(config, state_dir)
+    if config.provider == "mock":
+        return Findings([await _ask_simulator(config, state_dir)])
+    message = f"{config.provider} is not available in this version: nothing was asked"
+    return Findings([Check("online", False, message, "use provider: twilio or mock, or a newer version")])
+
+
+async def write(config: Config, state_dir: Path, changes: Sequence[Change]) -> Sequence[Written]:
+    """Write the addresses of numbers, one number after the other, and read each of them back."""
+    async with _twilio(config, state_dir) as carrier:
+        return [await _write(carrier, change) for change in changes]
+
+
+async def _ask_twilio(config: Config, state_dir: Path) -> Findings:
+    try:
+        async with _twilio(config, state_dir) as carrier:
+            account = await _answer(carrier.account())
+            first = twilio_setup.credentials(account)
+            if twilio_setup.out_of_reach(account):
+                return Findings([first])
+            numbers, countries, clock = await _questions(config, carrier)
+    except CarrierError as error:  # without credentials there is no carrier to ask
+        return Findings([Check("twilio-credentials", False, f"{error}: nothing was asked", "see `credentials`")])
+    found = [answer for _, answer in numbers if isinstance(answer, OwnNumber)]
+    checks = [
+        first,
+        *(twilio_setup.own_number(number, answer) for number, answer in numbers),
+        *([] if numbers else [twilio_setup.no_number()]),
+        *_address_checks(config, found),
+        *(twilio_setup.dialling(country, whose, answer) for (whose, country), answer in countries),
+        clock,
+    ]
+    url = config.public_url
+    changes = [change for number in found if url and (change := twilio_setup.change(number, url))]
+    return Findings(checks, changes, unwritable(config))
+
+
+async def _questions(
+    config: Config, carrier: TwilioCarrier
+) -> tuple[
+    list[tuple[str, OwnNumber | CarrierError | None]],
+    list[tuple[tuple[str, str], bool | CarrierError | None]],
+    Check,
+]:
+    """The answers about each number, about each country, and the clock."""
+    gate = asyncio.Semaphore(AT_ONCE)
+
+    async def gated(request: Callable[_P, Awaitable[_T]], *args: _P.args, **more: _P.kwargs) -> _T | CarrierError:
+        async with gate:
+            return await _answer(request(*args, **more))
+
+    async def may_dial(country: str) -> bool | None:
+        return await carrier.dialing_permission(country) if country else None
+
+    async def ahead_ms() -> int:
+        return await carrier.server_time() - epoch_ms()
+
+    numbers, countries = _numbers(config), _countries(config)
+    async with asyncio.TaskGroup() as group:
+        number_tasks = [group.create_task(gated(carrier.number, number)) for number in numbers]
+        country_tasks = [group.create_task(gated(may_dial, country)) for _, country in countries]
+        clock_task = group.create_task(gated(ahead_ms))
+    return (
+        [(number, task.result()) for number, task in zip(numbers, number_tasks, strict=True)],
+        [(asked, task.result()) for asked, task in zip(countries, country_tasks, strict=True)],
+        twilio_setup.clock(clock_task.result()),
+    )
+
+
+def _numbers(config: Config) -> list[str]:
+    return [number for number in dict.fromkeys((config.from_number, *config.numbers)) if number]
+
+
+def _countries(config: Config) -> list[tuple[str, str]]:
+    """Whose country, and which: that of to_number and our own; once when it is the same."""
+    named = (("to_number", config.to_number), ("from_number", config.from_number))
+    found: dict[str, list[str]] = {}
+    for key, number in named:
+        if number:
+            found.setdefault(twilio_setup.country_of(number), []).append(key)
+    return [(" and ".join(keys), country) for country, keys in found.items()]
+
+
+def _address_checks(config: Config, numbers: Sequence[OwnNumber]) -> list[Check]:
+    if config.public_url is None:
+        tailscale = f"tailscale {config.tailscale.mode}" if config.tailscale.mode != "off" else ""
+        tunnel = config.tunnel.provider if config.tunnel.provider != "none" else tailscale
+        return [twilio_setup.no_address(tunnel)]
+    return [check for number in numbers for check in twilio_setup.addresses(number, config.public_url)]
+
+
+def unwritable(config: Config) -> str:
+    """Another Twilio than Twilio's own may be on this machine and reach addresses that are not public."""
+    if config.public_url and config.twilio.api_base_url is None and is_private(config.public_url):
+        return "public_url can not be reached from the internet: a number with that address would be dead"
+    return ""
+
+
+async def _write(carrier: TwilioCarrier, change: Change) -> Written:
+    then = change.then
+    try:
+        await carrier.set_number_urls(change.sid, then.voice.url, then.status.url)
+        found = await carrier.number(change.number)
+    except CarrierError as error:
+        return Written(change, str(error))
+    if found is None or twilio_setup.change(found, then.voice.url) is not None:
+        return Written(change, "Twilio took the addresses, and tells others when it is asked again")
+    return Written(change)
+
+
+async def _ask_simulator(config: Config, state_dir: Path) -> Check:
+    check = "simulator"
+    if config.mock.api_base_url is None:
+        from engine.simulator.launch import find_simulator
+
+        if await find_simulator(state_dir) is None:
+            return Check(check, True, "no simulator runs: nothing to ask, the engine starts its own")
+        return Check(check, True, "the simulator of this state folder answers")
+    from engine.carriers.mock import MockCarrier
+
+    try:
+        carrier = await make_carrier(config, state_dir)
+        assert isinstance(carrier, MockCarrier)
+        await carrier.open()
+        try:
+            await carrier.report(last=1)
+        finally:
+            await carrier.close()
+    except CarrierError as error:
+        return Check(check, False, str(error), "start it, or correct mock.api_base_url and mock.api_key")
+    return Check(check, True, f"the simulator at {config.mock.api_base_url} answers")
+
+
+@asynccontextmanager
+async def _twilio(config: Config, state_dir: Path) -> AsyncIterator[TwilioCarrier]:
+    from engine.carriers.twilio import TwilioCarrier
+
+    carrier = await make_carrier(config, state_dir)
+    assert isinstance(carrier, TwilioCarrier)
+    await carrier.open()
+    try:
+        yield carrier
+    finally:
+        await carrier.close()
+
+
+async def _answer(request: Awaitable[_T]) -> _T | CarrierError:
+    try:
+        return await request
+    except CarrierError as error:
+        return error
