@@ -272,7 +272,7 @@ class Engine(EngineApi):
         return await self._operations.ask(call_id, message, by)
 
     async def send_dtmf(self, call_id: str, digits: str, by: str = "") -> None:
-        await self._operations.send_dtmf(call_id, digits, by, self._exposure.webhook_url())
+        await self._operations.send_dtmf(call_id, digits, by)
 
     async def transfer(self, call_id: str, to: str, by: str = "") -> None:
         await self._operations.transfer(call_id, to, by, self._exposure.webhook_url())

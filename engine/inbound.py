@@ -9,13 +9,18 @@ from typing import Final
 
 from engine import admission
 from engine.admission import WaitingRoom
+from engine.answers import Kind, document_for
+from engine.api import Refusal
 from engine.book import CallBook
 from engine.calls import Call, Draft, State
+from engine.calls.call import Media
 from engine.carriers.base import Carrier, CarrierEvent, Document, Hangup, Reject
 from engine.clock import epoch_ms
 from engine.config import Config
 from engine.keyed_lock import KeyedLock
 from engine.live import machine, notice, transfer
+from engine.live.call import LiveCall
+from engine.live.lines import lost_lines
 from engine.live.parts import Parts
 from engine.live.registry import LiveCalls
 from engine.operations import Operations
@@ -62,15 +67,10 @@ class CarrierEvents:
 
     async def _act(self, event: CarrierEvent) -> Outcome:
         call = self._find(event)
-        if call is None:
-            if event.type == "incoming":
-                return await self._incoming(event)
-            return Outcome(_hang_up(event), None, f"nothing: no call matches this {event.raw_type or event.type}")
-        if not call.live:
-            over = f"the call is over ({call.state.value})"
-            if event.wants_document and admission.is_unanswered(call):
-                return Outcome(admission.REJECT, call.call_id, f"document: reject, {over}")
-            return Outcome(_hang_up(event), call.call_id, f"nothing: {over}")
+        if call is None and event.type == "incoming":
+            return await self._incoming(event)
+        if call is None or not call.live:
+            return await self._reply(call, event)
         return await self._known(call, event)
 
     def _find(self, event: CarrierEvent) -> Call | None:
@@ -83,48 +83,54 @@ class CarrierEvents:
         return call
 
     async def _known(self, call: Call, event: CarrierEvent) -> Outcome:
+        effect, drafts = self._facts(call, event)
+        if drafts:
+            await self._recorder.record(*drafts)
+        current = self._book.get(call.call_id) or call
+        live = self._calls.get(call.call_id)
+        if event.wants_document and current.live and not current.waiting:
+            live = await self._alive(current)
+        if live is not None:
+            live.take_note(event)
+        return await self._reply(self._book.get(call.call_id) or call, event, effect)
+
+    def _facts(self, call: Call, event: CarrierEvent) -> tuple[str, list[Draft]]:
+        """What an event says, as facts, and in a word."""
         drafts: list[Draft] = []
         live = self._calls.get(call.call_id)
         if call.provider_call_id is None:
             drafts.append(Draft("call.accepted", call.call_id, {"providerCallId": event.provider_call_id}))
-        effect: str = event.type
         if live is not None:
             drafts += live.machine.verdict(event.answered_by)
         if event.type in _STATE_FACTS:
             drafts.append(Draft(_STATE_FACTS[event.type], call.call_id))
-            drafts += notice.started(call) if event.type == "answered" else []
+        if event.type in ("answered", "machine"):
+            drafts += notice.started(call)
         elif event.type == "dtmf":
             drafts.append(Draft("dtmf.received", call.call_id, {"digits": event.digits, "by": "caller"}))
-        elif event.type == "stream_failed" and self._streams(call):
-            effect = "nothing: a newer stream is up"
+        elif event.type == "stream_failed" and live is not None and live.streaming:
+            return "nothing: a newer stream is up", drafts
         elif event.type == "stream_failed":
             drafts.append(Draft("call.error", call.call_id, {"code": "stream_failed", "message": event.detail}))
         elif event.type == "transfer_over":
             drafts += self._calls.closing_facts(call.call_id) if event.reached else []
             drafts += transfer.over(call, event, live.handover if live is not None else None)
         elif event.type == "ended":
-            closing = self._closing(call, event)
-            facts = self._end_of(call, event, cut=notice.was_cut(closing) and call.media == "inline")
+            closing = self._calls.closing_facts(call.call_id, event.duration_s)
+            facts = self._end_of(call, event, cut=notice.was_cut(closing) and call.mode == "notify")
             drafts += [*closing, Draft("call.ended", call.call_id, facts)]
-            effect = f"ended: {facts['reason']}"
-        if drafts:
-            await self._recorder.record(*drafts)
-        if live is not None:
-            live.take_note(event)
-        if not event.wants_document:
-            return Outcome((), call.call_id, effect)
-        current = self._book.get(call.call_id) or call
-        if current.waiting:
-            return self._hold(current.call_id)
-        if current.live:
-            self._calls.start(current, self._parts())
-        return self._document(current, event)
+            return f"ended: {facts['reason']}", drafts
+        return event.type, drafts
 
-    def _closing(self, call: Call, event: CarrierEvent) -> list[Draft]:
-        """What stands in the log before the end: what was heard of the last line."""
-        if call.media == "inline":
-            return notice.closing(call, event.duration_s, epoch_ms())
-        return self._calls.closing_facts(call.call_id)
+    async def _alive(self, call: Call) -> LiveCall:
+        """A call with its task group; after a restart the carrier may ask before we have."""
+        live = self._calls.get(call.call_id)
+        if live is None:
+            if call.media == "native" and (lost := lost_lines(call, "the engine stopped")):
+                await self._recorder.record(*lost)
+            live = self._calls.start(self._book.get(call.call_id) or call, self._parts())
+        await live.began.wait()
+        return live
 
     def _end_of(self, call: Call, event: CarrierEvent, *, cut: bool) -> Mapping[str, str]:
         """Why a call is over. What we ended ourselves is just `completed`, or cancelled, for the carrier; `cut`: the
@@ -140,28 +146,55 @@ class CarrierEvents:
         by = "caller" if reason is State.HANGUP_USER else "carrier"
         return {"reason": reason.value, "by": by} | ({"detail": event.detail} if event.detail else {})
 
-    def _streams(self, call: Call) -> bool:
-        live = self._calls.get(call.call_id)
-        return live is not None and live.streaming
+    async def _reply(self, call: Call | None, event: CarrierEvent, effect: str = "") -> Outcome:
+        """What the carrier is told. `effect`: what the event did, when nothing is to be told."""
+        answer = document_for(
+            call, event, ending=call is not None and self._operations.ending(call.call_id) is not None
+        )
+        call_id = call.call_id if call is not None else None
+        if answer.kind == "nothing" and effect:
+            return Outcome((), call_id, effect)
+        document = _FIXED.get(answer.kind)
+        if document is None:
+            assert call is not None, "only what concerns a call of ours is made for it"
+            document = await self._make(answer.kind, call, event)
+        return Outcome(document, call_id, answer.effect)
 
-    def _document(self, call: Call, event: CarrierEvent) -> Outcome:
-        if event.type == "transfer_over" and event.reached:
-            return Outcome((Hangup(),), call.call_id, "document: hang up, the transfer is over")
-        if call.media == "inline":
-            return self._notice(call, event)
-        document = self._operations.connect_document(call.call_id, self._stream_url(), self._webhook_url())
-        return Outcome(document, call.call_id, f"document: connect, after {event.raw_type or event.type}")
+    async def _make(self, kind: Kind, call: Call, event: CarrierEvent) -> Document:
+        """A document for one call."""
+        match kind:
+            case "hold":
+                return admission.hold(self._webhook_url(), call.call_id, epoch_ms())
+            case "notice":
+                return self._operations.notice(call.call_id, call.message, self._webhook_url())
+            case "after_notice":
+                return machine.after_notice(call)
+            case "listen":
+                return await self._listen(call, event)
+            case _:
+                return self._operations.connect_document(call.call_id, self._stream_url(), self._webhook_url())
 
-    def _notice(self, call: Call, event: CarrierEvent) -> Outcome:
-        """A notice that did not fit in the dial is asked for at the answer; later the carrier asks what now."""
-        if event.type == "answered":
-            document = self._operations.notice(call.call_id, call.message, self._webhook_url())
-            return Outcome(document, call.call_id, "document: the notice")
-        return Outcome(machine.after_notice(call), call.call_id, "document: after the notice")
+    async def _listen(self, call: Call, event: CarrierEvent) -> Document:
+        """What a carrier that speaks by itself says and hears next. For a call that comes in it is the answer."""
+        if call.answered_at is None:
+            await self._recorder.record(Draft("call.answered", call.call_id))
+        live = await self._alive(call)
+        document = live.document(event)
+        await self._recorder.settle()
+        return document
 
     async def _incoming(self, event: CarrierEvent) -> Outcome:
         """A call that we did not place: let it in or refuse it, before any stream exists."""
         call_id = str(uuid.uuid4())
+        judged = self._waiting_room.judge(event.from_number)
+        why = "the engine is stopping" if self._operations.stopping else ""
+        if judged.verdict == "reject":
+            why = why or judged.why
+        media: Media = "stream"
+        try:
+            media = self._operations.media("conversation")
+        except Refusal as refusal:
+            why = why or refusal.error
         facts = [
             Draft(
                 "call.initiated",
@@ -172,15 +205,13 @@ class CarrierEvents:
                     "mode": "conversation",
                     "from": event.from_number,
                     "to": event.to_number,
+                    "media": media,
                 },
             ),
             Draft("call.accepted", call_id, {"providerCallId": event.provider_call_id}),
             Draft("call.ringing", call_id),
         ]
-        stopping = self._operations.stopping
-        judged = self._waiting_room.judge(event.from_number)
-        if stopping or judged.verdict == "reject":
-            why = "the engine is stopping" if stopping else judged.why
+        if why:
             await self._recorder.record(*facts, *admission.turned_away(call_id, "engine", why))
             return Outcome(admission.REJECT, call_id, f"document: reject, {why}")
         if judged.verdict == "ask":
@@ -188,21 +219,16 @@ class CarrierEvents:
         await self._recorder.record(*facts)
         call = self._book.get(call_id)
         assert call is not None, "just recorded"
-        self._calls.start(call, self._parts())
-        return self._document(call, event)
+        await self._alive(call)
+        return await self._reply(call, event)
 
     async def _ask(self, call_id: str, begun: list[Draft], event: CarrierEvent) -> Outcome:
         """Let a caller whom nobody knows wait for a decision, if there is room."""
         if await self._waiting_room.take_in(call_id, begun, event):
-            return self._hold(call_id)
+            return await self._reply(self._book.get(call_id), event)
         full = admission.FULL
         await self._recorder.record(*begun, *admission.turned_away(call_id, "engine", full, reason=State.BUSY))
         return Outcome((Reject("busy"),), call_id, f"document: reject as busy, {full}")
 
-    def _hold(self, call_id: str) -> Outcome:
-        return Outcome(admission.hold(self._webhook_url(), call_id, epoch_ms()), call_id, "hold: the caller waits")
 
-
-def _hang_up(event: CarrierEvent) -> Document:
-    """A call that is nobody's must not stay open."""
-    return (Hangup(),) if event.wants_document else ()
+_FIXED: Final[Mapping[Kind, Document]] = {"nothing": (), "reject": admission.REJECT, "hang_up": (Hangup(),)}

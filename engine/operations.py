@@ -85,7 +85,7 @@ class Operations:
         """Place a call; returns its id once the carrier took the dial. Raises Refusal."""
         mode = mode or self._config.outbound.default_mode
         number, sender = self._check_dial(to, message, mode, dtmf_sequence)
-        media = self._media(mode)
+        media = self.media(mode)
         detects = machine.detection(self._config, capable=self._carrier.capabilities.machine_detection)
         call_id = str(uuid.uuid4())
         order = DialOrder(
@@ -149,8 +149,8 @@ class Operations:
         live = {call.call_id for call in self._book.live() if call.direction == "outbound"}
         return live | self._dialing
 
-    def _media(self, mode: Mode) -> Media:
-        """How a call that is about to be placed will be spoken in. Raises Refusal."""
+    def media(self, mode: Mode) -> Media:
+        """How a call that begins now will be spoken in. Raises Refusal."""
         can = self._carrier.capabilities
         if mode == "notify" and can.inline_notify:
             return "inline"
@@ -232,11 +232,11 @@ class Operations:
         live = self._with_us(call_id)
         return await live.ask(text, _speaker(by), self._config.transcript_timeout_ms)
 
-    async def send_dtmf(self, call_id: str, digits: str, by: str, webhook_url: str) -> None:
+    async def send_dtmf(self, call_id: str, digits: str, by: str) -> None:
         """Play keys into the call; returns when they were played."""
         if not are_dtmf(digits):
             raise Refusal("invalid_digits", f"{digits[:40]!r} are not keys", "use 0-9 A-D * # and w for a pause")
-        await self._keypad.press(self._with_us(call_id), digits, by, webhook_url)
+        await self._keypad.press(self._with_us(call_id), digits, by)
 
     async def transfer(self, call_id: str, to: str, by: str, webhook_url: str) -> None:
         """Connect the caller with another number; returns when the carrier took it."""

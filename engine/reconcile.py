@@ -15,6 +15,8 @@ from engine.book import CallBook
 from engine.calls import Call, Draft, State
 from engine.carriers.base import Carrier, CarrierError, LostDial
 from engine.clock import epoch_ms
+from engine.live import notice
+from engine.live.lines import lost_lines
 from engine.live.parts import Parts
 from engine.live.registry import LiveCalls
 from engine.recorder import Recorder
@@ -79,8 +81,11 @@ class Reconciler:
                 await self._end(call.call_id, State.FAILED, "the carrier never placed this call")
                 return
         status = await self._carrier.status(provider_call_id)
+        if call.media == "inline" and call.answered_at is None and status.answered:
+            await self._recorder.record(Draft("call.answered", call.call_id), *notice.started(call))
         if not status.live:
-            await self._end(call.call_id, status.reason or State.COMPLETED, "it ended while no engine ran")
+            reason = status.reason or State.COMPLETED
+            await self._end(call.call_id, reason, "it ended while no engine ran", status.duration_s)
             return
         await self._take_up(call)
 
@@ -105,28 +110,20 @@ class Reconciler:
             parts.hang_up(call.call_id, State.TIMEOUT, "engine", "over max_duration_seconds after a restart")
             return
         log.info("call %s goes on", call.call_id)
-        if call.media != "inline":  # a notice is said by the carrier, whatever became of us
-            await self._recorder.record(*_lost_lines(call))
+        # A notice is said by the carrier, whatever became of us; and a webhook may have been quicker than we.
+        if call.media != "inline" and self._calls.get(call.call_id) is None:
+            await self._recorder.record(*lost_lines(call, "the engine stopped"))
         live = self._calls.start(self._book.get(call.call_id) or call, parts)
         if call.media != "stream" or call.transferred_to:
             return  # there is no stream to open; a caller who was put through comes back by themselves
         if call.answered_at is not None and self._carrier.capabilities.reopen_stream and not live.streaming:
             await live.reopen_stream()
 
-    async def _end(self, call_id: str, reason: State, detail: str) -> None:
+    async def _end(self, call_id: str, reason: State, detail: str, duration_s: int | None = None) -> None:
         call = self._book.get(call_id)
         if call is None or not call.live:
             return
         log.info("call %s: %s", call_id, detail)
-        drafts = self._calls.closing_facts(call_id)
+        drafts = self._calls.closing_facts(call_id, duration_s)
         facts = {"reason": reason.value, "by": "carrier", "detail": detail}
         await self._recorder.record(*drafts, Draft("call.ended", call_id, facts))
-
-
-def _lost_lines(call: Call) -> list[Draft]:
-    """Lines that were on their way when the engine stopped: nobody knows what was heard of them."""
-    why = "the engine stopped"
-    cut = [line.say_id for line in call.transcript if line.playing and line.say_id]
-    return [Draft("say.failed", call.call_id, {"sayId": say_id, "error": why}) for say_id in cut] + [
-        Draft("say.skipped", call.call_id, {"sayId": say_id, "why": why}) for say_id in call.queued
-    ]

@@ -30,7 +30,8 @@ class Limits:
         if not await self._within(self._answered, self._ring_seconds()):
             self._hang_up(State.NO_ANSWER, "nobody answered in time")
             return
-        if self._needs_stream() and not await self._within(self._streaming, STREAM_SECONDS):
+        missed = self._needs_stream() and not await self._within(self._streaming, STREAM_SECONDS)
+        if missed and self._needs_stream():  # and not put through meanwhile
             self._hang_up(State.ERROR, "answered, but no media stream was opened")
             return
         await asyncio.sleep(self._seconds_left())

@@ -13,7 +13,7 @@ from math import ceil
 from typing import Any, Final, Literal
 
 from engine.calls import Call, Draft, State
-from engine.carriers.base import AnsweredBy, CarrierError, Document, Hangup, Pause, Redirect, Say, Streamless
+from engine.carriers.base import AnsweredBy, Document, Hangup, Pause, Redirect, Say
 from engine.config import Config
 from engine.live.lines import Speaking
 from engine.live.parts import Parts
@@ -90,7 +90,6 @@ class Machine:
         parts: Parts,
         mouth: Speaking,
         be_silent: Callable[[str], None],
-        streamless: Callable[[], Streamless],
         first_words: Callable[[], str],
         spawn: Callable[[Coroutine[Any, Any, None]], None],
     ) -> None:
@@ -98,7 +97,6 @@ class Machine:
         self._parts = parts
         self._mouth = mouth
         self._be_silent = be_silent
-        self._streamless = streamless
         self._first_words = first_words
         self._spawn = spawn
         call = parts.book.get(call_id)
@@ -187,11 +185,12 @@ class Machine:
 
     async def _leave_by_carrier(self, text: str) -> None:
         """The carrier says it and hangs up, which is when we hear of the end (`ended_as`)."""
-        try:
-            await self._parts.carrier.instruct(self._streamless(), (Say(text), Hangup()))
-        except CarrierError as error:
-            if error.kind != "gone":
-                self._give_up(State.FAILED, f"the message was not left: {error}")
+        line = self._mouth.say(text, kind="notify")
+        ending = await line.done
+        if ending == "failed":
+            self._give_up(State.FAILED, f"the message was not left: {line.error}")
+        elif self._person_has_it():
+            self.talks = False
 
     def _give_up(self, reason: State, detail: str) -> None:
         """End the call, unless a person has taken the floor meanwhile: then it is theirs."""

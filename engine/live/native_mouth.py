@@ -73,6 +73,8 @@ class NativeMouth(Speaking):
         self._failures = 0
         self._not_before = 0.0
         self._open = False
+        self.on_gone: Callable[[], None] = lambda: None
+        """Told that the carrier calls the call over."""
 
     def open(self, *, hush: bool = False) -> None:
         """From now on documents may be put into the call; with `hush` one is, so that the carrier listens to us."""
@@ -206,7 +208,10 @@ class NativeMouth(Speaking):
             log.info("call %s: a document was not taken, again soon: %s", self._call_id, error)
             return
         self._failures = 0
-        if line is None:
+        if error.kind == "gone":
+            self.close()  # what waits ends with the call
+            self.on_gone()
+        elif line is None:
             log.warning("call %s: the carrier could not be silenced: %s", self._call_id, error)
         else:
             self._fail(line, str(error))

@@ -12,7 +12,10 @@ from typing import Final
 from engine.api import Refusal
 from engine.book import CallBook
 from engine.calls import Call, Draft
+from engine.clock import epoch_ms
+from engine.live import notice
 from engine.live.call import LiveCall
+from engine.live.lines import lost_lines
 from engine.live.listening import Listener
 from engine.live.parts import Parts
 
@@ -86,14 +89,26 @@ class LiveCalls:
             if live is not None:
                 live.over()
 
-    def closing_facts(self, call_id: str) -> list[Draft]:
-        """What has to be recorded just before a call's end."""
+    def closing_facts(self, call_id: str, duration_s: int | None = None) -> list[Draft]:
+        """What has to be recorded just before a call's end, which came after `duration_s` by the carrier's count."""
         live = self._calls.get(call_id)
-        return live.closing_facts() if live is not None else []
+        if live is not None:
+            return live.closing_facts(duration_s)
+        call = self._book.get(call_id)
+        if call is None:
+            return []
+        said_by_carrier = notice.closing(call, duration_s, epoch_ms())
+        return said_by_carrier or lost_lines(call, "the engine had stopped")
 
     def listen(self, call_id: str) -> Listener:
         """A new listener of a live call, also of one that still rings. Raises Refusal."""
         call = self._known(call_id)
+        if call.media != "stream":
+            raise Refusal(
+                "not_supported",
+                "the carrier speaks and listens in this call by itself: its audio does not come here",
+                "set streaming.enabled: true for calls to listen to",
+            )
         live = self._calls.get(call.call_id)
         if live is None:
             raise Refusal(

@@ -10,7 +10,7 @@ import pytest
 from engine.api import Refusal
 from engine.calls import State
 from engine.carriers.base import CarrierError, Keys, Redirect
-from engine.live import keypad
+from engine.live import native_mouth
 from tests.engine.fake_carrier import sid, table, without
 from tests.media.dtmf_ear import keys_in
 
@@ -89,36 +89,32 @@ async def test_a_carrier_that_sends_keys_by_rest_is_asked_for_it(tmp_path: Path)
 
 async def test_without_a_stream_keys_are_a_document_after_which_the_carrier_asks_what_now(tmp_path: Path) -> None:
     async with table(tmp_path, streaming={"enabled": False}) as at:
-        call = await at.call_out()
-        await at.tell("answered", sid(call))
+        call = await at.call_out("Hi.")
+        await at.tell("answered", sid(call), wants_document=True)
         pressing = asyncio.create_task(at.engine.send_dtmf(call.call_id, "12#", "cli"))
         keys, again = await at.carrier.until(at.carrier.instructed)
         assert keys == Keys("12#") and isinstance(again, Redirect)
         assert again.url.startswith(f"{at.webhook_url}?callId={call.call_id}&flow=connect&n=")
-        await asyncio.sleep(0.05)
+        await at.until_event(
+            call, "say.started", sayId=(await at.until_event(call, "say.queued", kind="keys")).data["sayId"]
+        )
         assert not pressing.done(), "they are not played yet"
         await at.tell("asks", sid(call), wants_document=True)
         await pressing
         assert "dtmf.sent" in await at.types(call)
-        # The same address twice would be the same bytes from a carrier that signs no time: a replay, never acted on.
-        at.carrier.instructed.clear()
-        pressing = asyncio.create_task(at.engine.send_dtmf(call.call_id, "3", "cli"))
-        _, later = await at.carrier.until(at.carrier.instructed)
-        assert isinstance(later, Redirect) and later.url != again.url
-        await at.tell("asks", sid(call), wants_document=True)
-        await pressing
+        assert [line.text for line in at.now(call).transcript] == ["Hi."]
 
 
 async def test_keys_that_a_carrier_never_played_are_not_called_sent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(keypad, "SLACK_SECONDS", 0.1)
+    monkeypatch.setattr(native_mouth, "ASK_MS", 100)
     async with table(tmp_path, streaming={"enabled": False}) as at:
-        call = await at.call_out()
-        await at.tell("answered", sid(call))
-        with pytest.raises(Refusal) as refused:
+        call = await at.call_out("Hi.")
+        await at.tell("answered", sid(call), wants_document=True)
+        with pytest.raises(Refusal, match="has not said that the keys were played") as refused:
             await at.engine.send_dtmf(call.call_id, "1", "cli")
-        assert refused.value.code == "timeout"
+        assert refused.value.code == "speech_unavailable"
         assert "dtmf.sent" not in await at.types(call)
 
 

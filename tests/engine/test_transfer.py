@@ -11,7 +11,7 @@ from engine.api import Refusal
 from engine.calls import Draft, State
 from engine.carriers.base import CarrierError
 from engine.clock import epoch_ms
-from engine.live import call as call_module
+from engine.live import streamed as call_module
 from engine.live.turn_clock import TurnClock
 from engine.store import DATABASE_NAME, EventLog
 from tests.engine.fake_carrier import OURS, Table, sid, table, without

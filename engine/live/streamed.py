@@ -1,0 +1,217 @@
+"""A call that runs over a media stream: the stream itself, and our mouth and ears on it.
+
+A newer stream replaces an older one. A lost one is opened again where the carrier can do that, and is not missed
+while the caller is put through to somebody else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final
+
+from engine.calls import Call, Draft, State
+from engine.carriers.base import CarrierError
+from engine.live.ears import Ears, Hears
+from engine.live.listening import Listeners
+from engine.live.mouth import Mouth
+from engine.live.parts import Parts
+from engine.live.transfer import Handover
+from engine.media.audio import Audio
+from engine.media.session import MediaSession
+from engine.media.turns import TurnSettings, TurnTaker
+from engine.media.vad import Gate
+from engine.media.wire import Started
+
+log = logging.getLogger(__name__)
+
+GRACE_SECONDS: Final = 2.0
+"""How long a lost stream may take to come back where the carrier can not open it again."""
+LOST_SECONDS: Final = 0.5
+"""How long after its stream a call may end without the stream having been lost."""
+REOPEN_SECONDS: Final = 15.0
+"""The same where it can."""
+EARS_SECONDS: Final = 3.0
+"""How long a greeting waits for recognition: a late greeting is better than a deaf one, to a point."""
+
+
+class Streamed:
+    """The stream of one call. `spawn` runs something for as long as the call lives."""
+
+    def __init__(
+        self,
+        call: Call,
+        parts: Parts,
+        hears: Hears,
+        handover: Handover,
+        listeners: Listeners,
+        reopen: Callable[[], Awaitable[None]],
+        spawn: Callable[[Coroutine[Any, Any, None]], None],
+    ) -> None:
+        self.call_id = call.call_id
+        self._parts = parts
+        self._handover = handover
+        self._reopen = reopen
+        self._spawn = spawn
+        self._listens = call.mode == "conversation"
+        self._session: MediaSession | None = None
+        self._began = "start" in call.rungs
+        self.up = asyncio.Event()
+        self._over = asyncio.Event()
+        self._over.set()
+        self._listeners = listeners
+        recorder = parts.recorder
+        self.mouth = Mouth(call.call_id, parts.voice, _voice_name(parts, call), recorder.post, parts.now_ms)
+        self.ears = Ears(
+            call.call_id,
+            parts.recogniser,
+            Gate(),
+            TurnTaker(TurnSettings(silence_ms=parts.config.silence_timeout_ms)),
+            hears,
+            lambda: self.mouth.speaking,
+            recorder.post,
+            recorder.ephemeral,
+            parts.now_ms,
+        )
+        self.mouth.on_line = self.ears.our_line
+
+    async def run(self) -> None:
+        """Hear the caller, where anybody listens to them, for the life of the call."""
+        if self._listens:
+            await self.ears.run()
+
+    async def greet(
+        self, prepared: asyncio.Task[list[Audio]], greet: Callable[[asyncio.Task[list[Audio]]], None]
+    ) -> None:
+        """Call `greet` when the stream is up and, in a conversation, we can hear."""
+        await self.up.wait()
+        if self._listens:
+            try:
+                async with asyncio.timeout(EARS_SECONDS):
+                    await self.ears.wait_ready()
+            except TimeoutError:
+                log.warning("call %s: greeted before recognition was ready", self.call_id)
+        greet(prepared)
+
+    async def carry(self, session: MediaSession, started: Started) -> None:
+        """Carry one media stream until it ends."""
+        older, self._session = self._session, session
+        facts: dict[str, object] = {"streamId": started.stream_id}
+        self.post_fact("stream.opened", facts)
+        format_ = {"encoding": started.format.encoding, "sampleRate": started.format.rate}
+        self.post_fact("stream.started", {**facts, **format_})
+        if self._began:
+            self.post_fact("stream.resumed", facts)
+        self._began = True
+        if older is not None:
+            await older.close()
+        self._listeners.attach(session)
+        self.mouth.attach(session.playout)
+        self.up.set()
+        self._over.clear()
+        try:
+            why = await session.run(_FrameHandler(self, started.stream_id, self._listens))
+        except Exception as error:
+            log.exception("call %s: its stream failed", self.call_id)
+            why = f"an internal error: {type(error).__name__}"
+        finally:
+            if self._session is session:
+                self._session = None
+                self.up.clear()
+                self._over.set()
+                self.mouth.detach()
+        if self._session is None:
+            self._spawn(self._recover({**facts, "why": why}))
+
+    async def ended(self) -> None:
+        """Return when no media stream is up."""
+        await self._over.wait()
+
+    async def close(self) -> None:
+        """The call is over."""
+        if self._session is not None:
+            await self._session.close()
+
+    def miss(self, why: str) -> None:
+        """There should be a stream: if there is none, have it opened again."""
+        if self._began and not self.up.is_set():
+            self._spawn(self._recover({"why": why}))
+
+    def expect(self) -> None:
+        """The carrier is about to open a stream by itself."""
+        self._spawn(self._await())
+
+    def post_fact(self, type_: str, data: dict[str, object]) -> None:
+        """Record a fact of this call that nobody waits for."""
+        self._parts.recorder.post(Draft(type_, self.call_id, data))
+
+    def report_level(self) -> None:
+        """Tell watchers how loud both sides are now."""
+        session = self._session
+        if session is not None:
+            levels = {"caller": round(self.ears.level_db), "agent": round(session.agent_level_db)}
+            self._parts.recorder.ephemeral(self.call_id, "audio.level", dict(levels))
+
+    async def _recover(self, facts: dict[str, object]) -> None:
+        """A lost stream: open it again where that is possible, and end the call when it stays away.
+
+        A stream that ends because the call does is not lost; the carrier says so a moment later.
+        """
+        await asyncio.sleep(LOST_SECONDS)
+        if self._handover.away:
+            return
+        if not self.up.is_set():
+            self.post_fact("stream.lost", facts)
+        can_reopen = self._parts.carrier.capabilities.reopen_stream
+        try:
+            async with asyncio.timeout(REOPEN_SECONDS if can_reopen else GRACE_SECONDS):
+                if can_reopen and not self.up.is_set():
+                    await self._reopen()
+                await self.up.wait()
+        except TimeoutError:
+            self._hang_up(State.ERROR, "engine", "the media stream did not come back")
+        except CarrierError as error:
+            reason = State.COMPLETED if error.kind == "gone" else State.ERROR
+            self._hang_up(reason, "carrier", f"the media stream was lost: {error}")
+
+    async def _await(self) -> None:
+        try:
+            async with asyncio.timeout(REOPEN_SECONDS):
+                await self.up.wait()
+        except TimeoutError:
+            self._hang_up(State.ERROR, "engine", "the caller did not come back to the stream")
+
+    def _hang_up(self, reason: State, by: str, detail: str) -> None:
+        self._parts.hang_up(self.call_id, reason, by, detail)
+
+
+class _FrameHandler:
+    """What a media session reports, per frame; kept apart from the public methods."""
+
+    def __init__(self, streamed: Streamed, stream_id: str, listens: bool) -> None:
+        self._streamed = streamed
+        self._listens = listens
+        self._stream_id = stream_id
+        self._first = True
+
+    def on_frame(self, payload: bytes, at_ms: int) -> None:
+        if self._first:
+            self._first = False
+            self._streamed.post_fact("stream.first_frame", {"streamId": self._stream_id})
+        if self._listens:
+            self._streamed.ears.on_frame(payload, at_ms)
+
+    def on_dtmf(self, digit: str) -> None:
+        self._streamed.post_fact("dtmf.received", {"digits": digit, "by": "caller"})
+
+    def on_stopped(self, why: str) -> None:
+        log.info("call %s: stream stopped: %s", self._streamed.call_id, why)
+
+
+def _voice_name(parts: Parts, call: Call) -> str:
+    """The voice of the number of ours that this call is on."""
+    ours = call.to_number if call.direction == "inbound" else call.from_number
+    route = parts.config.numbers.get(ours)
+    tts = route.tts if route is not None and route.tts is not None else parts.config.tts
+    return tts.providers.local.voice if tts.provider == "local" else ""
