@@ -46,6 +46,12 @@ _WHY: Final[dict[str, str]] = {
     "reply": "no reply has been heard: the brain may be failing or slow",
 }
 
+_WHY_BY_CARRIER: Final[dict[str, str]] = {
+    "voice": "nothing was given to the carrier to say: see the call's errors for what it did not take",
+    "heard": "the carrier has not said that the line is over, and its time is not over yet",
+    "understood": "the carrier has reported no words of the caller: silence, or its language is set to another one",
+}
+"""The same where the carrier speaks and listens by itself."""
 _OUTBOUND: Final = (
     ("dialled", 1_000),
     ("accepted", 10_000),
@@ -85,6 +91,8 @@ def expected(call: Call) -> tuple[tuple[str, int], ...]:
     if call.media == "inline":
         return (*(rung for rung in head if rung[0] != "document"), ("voice", 2_000), ("heard", 300_000))
     if call.media == "native":
+        if call.mode == "notify":
+            return (*head, ("voice", 5_000), ("heard", 300_000))
         return (*head, ("voice", 5_000), ("heard", 60_000), ("understood", 60_000), ("reply", 15_000))
     if call.mode == "notify":
         return (*head, *_STREAM, ("voice", 5_000), ("heard", 60_000))
@@ -122,4 +130,6 @@ def _why(call: Call, name: str, late: bool) -> str:
         return ""
     if call.state.terminal and call.state is not State.COMPLETED:
         return f"the call ended first ({call.state.value})"
-    return "the call ended first" if call.state.terminal else _WHY[name]
+    if call.state.terminal:
+        return "the call ended first"
+    return _WHY[name] if call.media == "stream" else _WHY_BY_CARRIER.get(name, _WHY[name])

@@ -1,7 +1,6 @@
-"""Our side's voice in one call: what waits to be said, what is being said, and what of it was heard.
+"""Our side's voice on a media stream: what waits to be said, what is being said, and what of it was heard.
 
-Lines are spoken strictly one after the other. Each ends in exactly one of heard, cut, skipped and failed, and
-whoever asked for it learns which. The next line is synthesized while the one before still plays.
+What lines are is in `lines`. The next line is synthesized while the one before still plays.
 """
 
 from __future__ import annotations
@@ -13,9 +12,6 @@ from contextlib import aclosing
 from typing import Final
 
 from engine.calls import Draft
-from engine.live.lines import MS_PER_CHARACTER as MS_PER_CHARACTER
-from engine.live.lines import Kind as Kind
-from engine.live.lines import MouthFull as MouthFull
 from engine.live.lines import Speaking, Stage, Utterance
 from engine.media.audio import PHONE, Audio
 from engine.media.convert import PhoneConverter

@@ -14,7 +14,7 @@ from typing import Final
 from engine.calls import Call, Draft, State
 from engine.carriers.base import CarrierError
 from engine.clock import epoch_ms
-from engine.live.mouth import MS_PER_CHARACTER
+from engine.live.lines import estimated_ms
 from engine.live.parts import Parts
 from engine.media.ledger import heard_text
 
@@ -26,11 +26,6 @@ RING_SLACK_SECONDS: Final = 10.0
 SAID_SLACK_SECONDS: Final = 20.0
 """How long after its time the carrier may be silent about an answer or an end before it is asked."""
 ASK_SECONDS: Final = 10.0
-
-
-def length_ms(text: str) -> int:
-    """How long a carrier's voice takes for `text`, estimated."""
-    return len(text) * MS_PER_CHARACTER
 
 
 def queued(call_id: str, text: str) -> Draft:
@@ -56,7 +51,7 @@ def closing(call: Call, duration_s: int | None, now: int) -> list[Draft]:
     if line is None:
         return []
     elapsed = (duration_s + 1) * 1000 if duration_s is not None else now - (call.answered_at or now)
-    full = length_ms(line.text)
+    full = estimated_ms(line.text)
     if elapsed >= full * HEARD_SHARE:
         data: dict[str, object] = {"sayId": say_id, "ms": min(elapsed, full), "unconfirmed": True}
         return [Draft("say.heard", call.call_id, data)]
@@ -91,7 +86,7 @@ class NoticeWatch:
             deadline = ASK_SECONDS
         call = self._parts.book.get(self._call_id)
         text = call.message if call is not None else ""
-        said = ceil(length_ms(text) / 1000) + config.outbound.notify_hangup_delay_sec + SAID_SLACK_SECONDS
+        said = ceil(estimated_ms(text) / 1000) + config.outbound.notify_hangup_delay_sec + SAID_SLACK_SECONDS
         left = float(config.max_duration_seconds)
         wait = min(said, left)
         while left > 0:

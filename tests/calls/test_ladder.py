@@ -10,15 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.calls import Call, Draft, Event, Mode, State, first_missing, fold, ladder
-from engine.calls.call import Direction
+from engine.calls.call import Direction, Media
 from engine.calls.ladder import expected
 from tests.calls.stories import begun, drafts
 
 START = 1_000_000
 
 
-def make_call(direction: Direction = "outbound", mode: Mode = "conversation", **rungs: int) -> Call:
-    return Call("c1", "mock", direction, mode, "+15550100", "+15550123", START, rungs=rungs)
+def make_call(
+    direction: Direction = "outbound", mode: Mode = "conversation", media: Media = "stream", **rungs: int
+) -> Call:
+    return Call("c1", "mock", direction, mode, "+15550100", "+15550123", START, media=media, rungs=rungs)
 
 
 def test_a_new_call_waits_for_its_first_rung_and_no_further() -> None:
@@ -76,8 +78,11 @@ def test_a_finished_ladder_misses_nothing() -> None:
 
 @pytest.mark.parametrize("direction", get_args(Direction))
 @pytest.mark.parametrize("mode", get_args(Mode))
-def test_every_rung_of_every_kind_of_call_knows_its_likely_cause(direction: Direction, mode: Mode) -> None:
-    call = make_call(direction, mode)
+@pytest.mark.parametrize("media", get_args(Media))
+def test_every_rung_of_every_kind_of_call_knows_its_likely_cause(
+    direction: Direction, mode: Mode, media: Media
+) -> None:
+    call = make_call(direction, mode, media)
     for name, _ in expected(call):
         rung = first_missing(call, START + 10**9)
         assert rung is not None
@@ -112,3 +117,37 @@ def test_recognition_that_was_ready_early_does_not_hide_where_a_call_hangs() -> 
     assert missing is not None
     assert missing.name == "signed"
     assert "public URL" in missing.why
+
+
+@pytest.mark.parametrize("direction", get_args(Direction))
+@pytest.mark.parametrize("mode", get_args(Mode))
+@pytest.mark.parametrize("media", ["native", "inline"])
+def test_a_call_without_a_stream_waits_for_none(direction: Direction, mode: Mode, media: Media) -> None:
+    names = {name for name, _ in expected(make_call(direction, mode, media))}
+    assert not names & {"socket", "start", "caller", "stt"}
+    assert {"answered", "heard"} <= names
+
+
+def test_a_notice_that_went_with_the_dial_needs_no_document_and_no_words_of_the_caller() -> None:
+    names = [name for name, _ in expected(make_call(mode="notify", media="inline"))]
+    assert names == ["dialled", "accepted", "signed", "ringing", "answered", "voice", "heard"]
+
+
+def test_a_conversation_with_the_carriers_voice_is_understood_and_answered() -> None:
+    names = [name for name, _ in expected(make_call("inbound", media="native"))]
+    assert names == ["signed", "document", "answered", "voice", "heard", "understood", "reply"]
+
+
+def test_where_the_carrier_speaks_our_voice_engine_is_not_suspected() -> None:
+    call = make_call("inbound", media="native", signed=START, document=START, answered=START)
+    rung = first_missing(call, START + 5_001)
+    assert rung is not None
+    assert (rung.name, "engine" in rung.why) == ("voice", False)
+
+
+def test_who_was_let_in_has_climbed_the_rungs_of_waiting() -> None:
+    call = make_call("inbound", media="native", signed=START, waiting=START, admitted=START + 9_000)
+    names = [name for name, _ in expected(call)]
+    assert names[:5] == ["signed", "waiting", "admitted", "document", "answered"]
+    rung = first_missing(call, START + 14_001)
+    assert rung is not None and rung.name == "document"
