@@ -41,6 +41,7 @@ from engine.media.twilio_wire import TwilioWire
 from engine.media.wire import MediaWire
 from engine.speech.brains.script import ScriptBrain
 from engine.speech.desk import SpeechDesk
+from engine.speech.ports import Brain
 from engine.store import DATABASE_NAME, LOCK_NAME, EngineLock, EventLog
 from tests.engine.conftest import Humming, Understands
 
@@ -334,10 +335,14 @@ def config_of(**changes: Any) -> Config:
 
 @asynccontextmanager
 async def table(
-    state_dir: Path, capabilities: Capabilities = EVERYTHING, ms_per_character: int = 12, **changes: Any
+    state_dir: Path,
+    capabilities: Capabilities = EVERYTHING,
+    ms_per_character: int = 12,
+    brain: Brain | None = None,
+    **changes: Any,
 ) -> AsyncIterator[Table]:
     """An engine on a carrier that can `capabilities`."""
-    desk = SpeechDesk(Understands(), Humming(ms_per_character), ScriptBrain())
+    desk = SpeechDesk(Understands(), Humming(ms_per_character), brain or ScriptBrain())
     with EngineLock.acquire(state_dir / LOCK_NAME, version="test") as lock:
         async with await EventLog.open(state_dir / DATABASE_NAME) as log, aiohttp.ClientSession() as http:
             carrier = FakeCarrier(capabilities)
