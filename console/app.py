@@ -58,22 +58,23 @@ class ConsoleApp(App[ExitChoice]):
 
     def _load_themes(self) -> None:
         found = load_themes([*shipped_folders(), *self.options.theme_folders])
+        self.themes = tuple(sorted(found.themes))
         for theme in found.themes.values():
             self.register_theme(theme)
         if found.problems:
             self._problems.append(f"themes left out: {'; '.join(found.problems)}")
         wanted = self.options.theme_name
-        if wanted not in self.available_themes:
+        if wanted not in self.themes:
             self._problems.append(f"there is no theme {wanted!r}: {DEFAULT_THEME} is used")
             wanted = DEFAULT_THEME
-        if wanted in self.available_themes:
+        if wanted in self.themes:
             self.theme = wanted
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         return dict(VARIABLES)
 
     def get_default_screen(self) -> MainScreen:
-        return MainScreen(self.registry, self.board, self.feed, self.acts, self.options)
+        return MainScreen(self.registry, self.board, self.feed, self.acts, self.options, self.themes)
 
     def on_mount(self) -> None:
         self.set_keymap({name: ",".join(self.registry.get(name).keys) for name in self._rebound()})

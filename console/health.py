@@ -22,6 +22,10 @@ class EngineHealth:
     exposed_by: str = ""
     webhooks: tuple[int, int, int] | None = None
     """Accepted, replayed, refused."""
+    streams: tuple[int, int] | None = None
+    """Media sockets that asked to come in, and those that carried a call."""
+    today: int = 0
+    """Calls since midnight."""
     verifying: bool = True
     troubles: tuple[str, ...] = ()
     """Sentences about speech and store that the operator must know."""
@@ -39,6 +43,8 @@ def read_health(health: Mapping[str, Any]) -> EngineHealth:
         public_url=_word(exposure, "publicUrl"),
         exposed_by=_word(exposure, "provider"),
         webhooks=_verdicts(_part(exposure, "webhooks")),
+        streams=_sockets(_part(exposure, "sockets")),
+        today=_whole(engine.get("today")) or 0,
         verifying=_part(health, "security").get("skipSignatures") is not True,
         troubles=(*_store_trouble(_part(health, "store")), *_speech_troubles(_part(health, "speech"))),
     )
@@ -66,6 +72,11 @@ def _verdicts(counts: Mapping[str, Any]) -> tuple[int, int, int] | None:
     found = [_whole(counts.get(name)) for name in ("ok", "replay", "refused")]
     ok, replay, refused = (count or 0 for count in found)
     return (ok, replay, refused) if found[0] is not None else None
+
+
+def _sockets(counts: Mapping[str, Any]) -> tuple[int, int] | None:
+    opened, started = _whole(counts.get("opened")), _whole(counts.get("started"))
+    return (opened, started) if opened is not None and started is not None else None
 
 
 def _store_trouble(store: Mapping[str, Any]) -> tuple[str, ...]:

@@ -46,6 +46,8 @@ class ConsoleOptions:
     notice: str = ""
     """Shown once at the start: a supervisor says here that the console crashed and was started again."""
     clock: Callable[[], int] = epoch_ms
+    typing_pause: float = 0.25
+    """Seconds without a key after which a letter is meant as an answer, and not as part of a text that is typed."""
 
     @property
     def theme_name(self) -> str:

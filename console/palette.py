@@ -24,9 +24,7 @@ class Commands(Provider):
             if command.typed:
                 keys = ", ".join(key_label(key) for key in command.keys)
                 yield f"{command.name}{f' ({keys})' if keys else ''}", command.help, command.name
-        for name in sorted(self.app.available_themes):
-            if "ansi" in name:
-                continue  # these have none of the colours that the screen is drawn with
+        for name in screen.themes:  # Textual's own have not all the colours that the screen is drawn with
             yield f"theme: {name}", "Use this theme", f"theme {name}"
 
     async def discover(self) -> Hits:

@@ -64,8 +64,12 @@ def run_attach(target: str | None, token_file: Path | None, loaded: Loaded, stat
     token = token_file.read_text().strip() if token_file is not None else None
     asyncio.run(_probe(where, token))
     options = _options(loaded.config, state_dir, attached=True)
-    choice = run_app(AttachingClient(where, token), options)
-    return 1 if choice is ExitChoice.CRASHED else 0
+    with logging_to(state_dir) if state_dir.is_dir() else contextlib.nullcontext():
+        choice = run_app(AttachingClient(where, token), options)
+    if choice is not ExitChoice.CRASHED:
+        return 0
+    _say(f"voicecall: the console failed; calls go on. {state_dir / LOG_NAME} says why; `voicecall attach` again.")
+    return 1
 
 
 def run_serve(loaded: Loaded, state_dir: Path) -> int:
@@ -161,6 +165,12 @@ def _need_terminal(instead: str) -> None:
             "the console needs a terminal, and this is none",
             f"without one there is `{instead}`",
         )
+    if os.environ.get("TERM") == "dumb":
+        raise Refusal(
+            "no_terminal",
+            "the console can not draw here: TERM is dumb",
+            f"set TERM to what the terminal is, or use `{instead}`",
+        )
 
 
 def _supervise(
@@ -226,6 +236,8 @@ def _go_on_headless(thread: EngineThread, choice: ExitChoice, state_dir: Path, *
     from console.options import ExitChoice
 
     live = len(thread.engine.live_calls())
+    if choice is ExitChoice.CRASHED:
+        _say(f"voicecall: the console failed {MAX_CRASHES} times; {state_dir / LOG_NAME} says why.")
     if not live:
         return
     if choice is not ExitChoice.TERMINAL_LOST:

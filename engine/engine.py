@@ -35,6 +35,7 @@ from engine.reconcile import Reconciler
 from engine.recorder import Recorder
 from engine.speech.desk import SpeechDesk
 from engine.store import DATABASE_NAME, EngineLock, EventLog
+from engine.today import Today
 from engine.web.media import MediaDoor
 from engine.web.server import WebServer
 from engine.web.webhooks import WebhookPipeline
@@ -76,6 +77,7 @@ class Engine(EngineApi):
         self._desk = desk
         self._watchers = 0
         self._book = CallBook()
+        self._today = Today(epoch_ms)
         tokens = StreamTokens()
         self._calls = LiveCalls(self._book, tokens)
         self._recorder = Recorder(event_log, self._book, self._changed)
@@ -186,6 +188,8 @@ class Engine(EngineApi):
     def _changed(self, before: Call | None, after: Call) -> None:
         self._calls.changed(before, after)
         self._waiting_room.changed(before, after)
+        if before is None:
+            self._today.add()
         self._alerts.changed(before, after)
 
     async def _register_numbers(self) -> None:
@@ -198,6 +202,7 @@ class Engine(EngineApi):
         """Fold what the log knows: the recent calls and whatever is still open."""
         ids = await self._log.recent_call_ids(KEEP_ENDED)
         self._book.take(await self._log.read_calls(ids))
+        self._today.add(await self._log.count_calls_since(self._today.since))
 
     async def _reconcile(self) -> None:
         """Settle what a crash left open, then every dial with an uncertain outcome."""
@@ -368,11 +373,12 @@ class Engine(EngineApi):
                 "provider": self._carrier.name,
                 "startedAt": self.started_at,
                 "live": len(live),
+                "today": self._today.count,
                 "ringing": sum(1 for call in live if call.answered_at is None),
                 "stopping": self._operations.stopping,
                 "lagMs": self._lag.worst_ms,
             },
-            "exposure": {**self._exposure.health(), "streams": self._media.streams},
+            "exposure": {**self._exposure.health(), "streams": self._media.streams, "sockets": self._media.sockets()},
             "speech": self._desk.health(),
             "store": {
                 "path": str(self.state_dir / DATABASE_NAME),

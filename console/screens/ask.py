@@ -1,18 +1,27 @@
-"""A question with a few answers: one letter each, the safe one has the focus, Esc and `n` give none."""
+"""A question with a few answers: one letter each, the safe one has the focus, Esc and `n` give none.
+
+Letters that belong to a text which somebody is typing answer nothing: what can not be undone wants a letter of its
+own, after a pause.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Button, Static
+
+from console.screens.dialog import Dialog
+
+GONE: Final = "gone"
+LOOK_SECONDS: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,18 +35,29 @@ class Choice:
     safe: bool = False
 
 
-class Ask(ModalScreen[str]):
-    """Asks and returns the value of the answer, or "" for none."""
+class Ask(Dialog[str]):
+    """Asks and returns the value of the answer, or "" for none, or GONE when the question answered itself."""
 
-    CSS_PATH = "dialogs.tcss"
     BINDINGS: ClassVar = [
         Binding("escape", "leave", show=False),
         Binding("left,up", "app.focus_previous", show=False),
         Binding("right,down", "app.focus_next", show=False),
     ]
 
-    def __init__(self, title: str, lines: Sequence[str], choices: Sequence[Choice]) -> None:
+    def __init__(
+        self,
+        title: str,
+        lines: Sequence[str],
+        choices: Sequence[Choice],
+        *,
+        pause: float = 0.0,
+        matters: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """`pause`: seconds without a key before a dangerous letter counts. `matters`: whether to go on asking."""
         super().__init__()
+        self._pause = pause
+        self._matters = matters
+        self._last_key = time.monotonic()
         self._title = title
         self._question = lines
         self._choices = choices
@@ -53,6 +73,7 @@ class Ask(ModalScreen[str]):
                     yield Button(label, id=f"choice-{choice.value}", classes="-danger" if choice.danger else "")
 
     def on_mount(self) -> None:
+        self.set_interval(LOOK_SECONDS, self._look)
         self.set_focus(self.query_one(f"#choice-{self._safe.value}", Button))
 
     @property
@@ -61,13 +82,20 @@ class Ask(ModalScreen[str]):
 
     def action_leave(self) -> None:
         """Nothing was answered, nothing happens."""
-        self.dismiss("")
+        self.answer("")
+
+    def _look(self) -> None:
+        if not self._matters():
+            self.answer(GONE)
 
     def on_key(self, event: events.Key) -> None:
+        quiet = time.monotonic() - self._last_key
+        self._last_key = time.monotonic()
         for choice in self._choices:
             if event.character is not None and event.character.casefold() == choice.key.casefold():
                 event.stop()
-                self.dismiss(choice.value)
+                if not choice.danger or quiet >= self._pause:
+                    self.answer(choice.value)
                 return
         if event.character in ("n", "N"):
             event.stop()
@@ -76,4 +104,4 @@ class Ask(ModalScreen[str]):
     @on(Button.Pressed)
     def _pressed(self, event: Button.Pressed) -> None:
         event.stop()
-        self.dismiss((event.button.id or "").removeprefix("choice-"))
+        self.answer((event.button.id or "").removeprefix("choice-"))

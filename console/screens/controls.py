@@ -142,7 +142,7 @@ class Controls:
                 self.perform("continue", self.screen.acts.ask(call_id, text), _answered)
 
     def end(self, argument: str) -> None:
-        from console.screens.ask import Ask, Choice
+        from console.screens.ask import GONE, Ask, Choice
 
         call = self.screen.call
         if call is None:
@@ -150,11 +150,20 @@ class Controls:
         choices = (Choice("n", "Keep", "keep", safe=True), Choice("y", "End the call", "end", danger=True))
 
         def chosen(answer: str | None) -> None:
-            if answer == "end":
+            if answer == GONE:
+                self.warn("the call is over already")
+            elif answer == "end":
                 self.perform("end", self.screen.acts.end(call.call_id), lambda _: "hung up")
 
         words = [f"{self._shown_number(call)}, {call.direction}, {STATE_LOOKS[call.state].full}"]
-        self.screen.app.push_screen(Ask("End this call?", words, choices), chosen)
+        question = Ask(
+            "End this call?",
+            words,
+            choices,
+            pause=self.screen.options.typing_pause,
+            matters=lambda: self.screen.is_live(call.call_id),
+        )
+        self.screen.app.push_screen(question, chosen)
 
     def keypad(self, argument: str) -> None:
         from console.screens.dial import DIGITS
@@ -251,13 +260,12 @@ class Controls:
 
     def theme(self, argument: str) -> None:
         app = self.screen.app
-        names = sorted(app.available_themes)
+        names = self.screen.themes
         if argument and argument not in names:
-            self.warn(f"there is no theme {argument!r}: {', '.join(names[:8])} …")
-            return
-        ours: list[str] = [name for name in ("harbour", "paper") if name in names] or names
-        after = ours[(ours.index(app.theme) + 1) % len(ours)] if app.theme in ours else ours[0]
-        app.theme = argument or after
+            self.warn(f"there is no theme {argument!r}, only {', '.join(names)}")
+        elif names:
+            after = names[(names.index(app.theme) + 1) % len(names)] if app.theme in names else names[0]
+            app.theme = argument or after
 
     # -- the console --------------------------------------------------------------------------
 

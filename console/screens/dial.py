@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import unicodedata
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import ClassVar, Final, Literal
@@ -13,10 +14,10 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Static
 
 from console.acts import Outcome
+from console.screens.dialog import Dialog
 from console.text import clean
 from engine.client import Mode
 
@@ -46,16 +47,22 @@ class DialRequest:
 
 
 def tidy_number(text: str) -> str:
-    """A number as it is dialled: without spaces, dots, dashes and brackets; 00 becomes +."""
-    bare = _SPACING.sub("", text)
+    """A number as it is dialled: plain digits without spaces, dots, dashes, brackets and `tel:`; 00 becomes +."""
+    bare = _SPACING.sub("", unicodedata.normalize("NFKC", text)).removeprefix("tel:")
     return f"+{bare[2:]}" if bare.startswith("00") else bare
 
 
 def pasted_number(text: str) -> str:
     """The first thing in `text` that looks like a telephone number; else its first line, made printable."""
-    lines = [clean(line, 200) for line in text[:4000].splitlines()]
-    found = (match.group() for line in lines if (match := _LIKE_A_NUMBER.search(line)))
+    lines = [clean(unicodedata.normalize("NFKC", line), 200) for line in text[:4000].splitlines()]
+    found = (match.group() for line in lines if (match := _LIKE_A_NUMBER.search(line)) and _whole(line, match))
     return next(found, "") or next(iter(lines), "")
+
+
+def _whole(line: str, match: re.Match[str]) -> bool:
+    """No digit of another script goes on where the match ends: the number would lose it."""
+    around = line[max(0, match.start() - 1) : match.start()] + line[match.end() : match.end() + 1]
+    return not any(char.isdigit() for char in around)
 
 
 def judge_number(text: str) -> Verdict:
@@ -99,10 +106,9 @@ class NumberInput(Input):
         self.replace(pasted_number(event.text), *self.selection)
 
 
-class DialDialog(ModalScreen[str]):
+class DialDialog(Dialog[str]):
     """Asks for a call and places it with `dial`; returns the call's id, or "" when it was left."""
 
-    CSS_PATH = "dialogs.tcss"
     BINDINGS: ClassVar = [
         Binding("escape", "leave", show=False),
         Binding("ctrl+t", "mode", show=False),
@@ -202,9 +208,19 @@ class DialDialog(ModalScreen[str]):
     @on(Button.Pressed, "#dial-cancel")
     def action_leave(self) -> None:
         """Leave without a call; one that was asked for already goes on."""
-        self.dismiss("")
+        self.answer("")
 
-    @on(Input.Submitted)
+    @on(Input.Submitted, "#dial-to")
+    def _on_to_message(self) -> None:
+        """Enter after a good number goes on to the message, which may be left empty."""
+        message = self.query_one("#dial-message", Input)
+        if self._judge() and not message.value:
+            message.focus()
+        else:
+            self._go()
+
+    @on(Input.Submitted, "#dial-message")
+    @on(Input.Submitted, "#dial-dtmf")
     @on(Button.Pressed, "#dial-go")
     def _go(self) -> None:
         if self._busy or not self._judge():
@@ -229,6 +245,6 @@ class DialDialog(ModalScreen[str]):
         if self not in self.app.screen_stack:
             return
         if outcome.ok:
-            self.dismiss(outcome.answer)
+            self.answer(outcome.answer)
         else:
             self._show_state(f"✗ {outcome.code}: {outcome.sentence}", "bad")

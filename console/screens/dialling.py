@@ -26,6 +26,7 @@ def dial(controls: Controls, argument: str) -> None:
     async def place(request: DialRequest) -> Outcome:
         outcome = await screen.acts.dial(request.to, request.message, request.mode, request.dtmf)
         if outcome.ok:
+            screen.expect_typing()
             controls.tell(_dialled(controls, outcome.answer, request.to))
         elif dialog not in screen.app.screen_stack:
             controls.refused("dial", outcome)  # it was left while the carrier was asked

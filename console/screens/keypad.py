@@ -9,19 +9,18 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Static
 
 from console.screens.dial import DIGITS
+from console.screens.dialog import Dialog
 
 KEYS: Final = "123456789*0#"
 MAX_DIGITS: Final = 64
 
 
-class KeypadDialog(ModalScreen[str]):
+class KeypadDialog(Dialog[str]):
     """Returns the digits to send, or "" when it was left."""
 
-    CSS_PATH = "dialogs.tcss"
     BINDINGS: ClassVar = [Binding("escape", "leave", show=False)]
 
     def __init__(self, to: str) -> None:
@@ -61,9 +60,9 @@ class KeypadDialog(ModalScreen[str]):
     @on(Input.Submitted)
     @on(Button.Pressed, "#keypad-send")
     def _send(self) -> None:
-        self.dismiss(self.query_one(Input).value)
+        self.answer(self.query_one(Input).value)
 
     @on(Button.Pressed, "#keypad-cancel")
     def action_leave(self) -> None:
         """Leave without sending."""
-        self.dismiss("")
+        self.answer("")

@@ -35,4 +35,5 @@ def leave(screen: MainScreen) -> None:
         elif answer == "stop":
             screen.app.exit(ExitChoice.STOP_ENGINE)
 
-    screen.app.push_screen(Ask(f"{count_text(live, 'call is', 'calls are')} live.", words, choices), chosen)
+    title = f"{count_text(live, 'call is', 'calls are')} live."
+    screen.app.push_screen(Ask(title, words, choices, pause=screen.options.typing_pause), chosen)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 
 from textual import events, on
@@ -58,8 +59,17 @@ class MainScreen(Screen[None]):
         if command.keys and command.name not in PANE_COMMANDS
     ]
 
-    def __init__(self, registry: Registry, board: Board, feed: Feed, acts: Acts, options: ConsoleOptions) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        board: Board,
+        feed: Feed,
+        acts: Acts,
+        options: ConsoleOptions,
+        themes: Sequence[str],
+    ) -> None:
         super().__init__()
+        self.themes = tuple(themes)
         self.registry = registry
         self.board = board
         self.feed = feed
@@ -70,6 +80,8 @@ class MainScreen(Screen[None]):
         self.controls = Controls(self)
         self.lag = LagMeter()
         self._painted: tuple[object, ...] = ()
+        self._typing_until = 0.0
+        """Monotonic seconds: letters before it belong to a text, not to commands."""
         self._heard: frozenset[str] = frozenset()
         """Waiting callers for whom the bell rang."""
 
@@ -215,7 +227,20 @@ class MainScreen(Screen[None]):
 
     def action_run(self, name: str) -> None:
         """A key was pressed."""
+        now = time.monotonic()
+        if now < self._typing_until:
+            self._typing_until = max(self._typing_until, now + self.options.typing_pause)
+            return
         self.controls.run(self.registry.get(name), "")
+
+    def expect_typing(self) -> None:
+        """A dialog went away by itself, perhaps while somebody types: the rest of that text is no command."""
+        self._typing_until = time.monotonic() + 3 * self.options.typing_pause
+
+    def is_live(self, call_id: str) -> bool:
+        """Whether a call goes on, as far as is known."""
+        call = self.board.calls.get(call_id)
+        return call is not None and call.live
 
     def run_line(self, line: str) -> None:
         """A line was typed after `:`, or chosen in the palette."""
@@ -262,7 +287,7 @@ class MainScreen(Screen[None]):
         self.paint()
 
     def _complete(self, text: str) -> str | None:
-        return self.registry.complete(text, choices(self.app.available_themes))
+        return self.registry.complete(text, choices(self.themes))
 
     def _prompt_hint(self, mode: Mode, text: str) -> str:
         if mode != "command":

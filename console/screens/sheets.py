@@ -10,21 +10,21 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from console.facts import Act
 from console.keys import GROUPS, Registry, key_label
+from console.screens.dialog import Dialog
 from console.text import clean
 
+KEYS_WIDTH: Final = 17
 USAGE_WIDTH: Final = 100
 """Cells from which the help shows how a command is typed, too."""
 
 
-class Sheet(ModalScreen[None]):
+class Sheet(Dialog[None]):
     """A scrolling page that any of the usual keys closes."""
 
-    CSS_PATH = "dialogs.tcss"
     BINDINGS: ClassVar = [
         Binding("escape,q,question_mark,f1,L,enter", "leave", show=False),
         Binding("j,down", "scroll('down')", show=False),
@@ -47,7 +47,7 @@ class Sheet(ModalScreen[None]):
             yield Static(self.content(), classes="sheet-body", markup=False)
 
     def action_leave(self) -> None:
-        self.dismiss(None)
+        self.answer(None)
 
     def action_scroll(self, where: str) -> None:
         getattr(self.query_one(VerticalScroll), f"scroll_{where}")(animate=False)
@@ -66,6 +66,10 @@ class HelpScreen(Sheet):
         return Content.assemble(*_help_parts(self._registry, self.app.size.width >= USAGE_WIDTH))
 
 
+def _own_line(keys: str) -> str:
+    return f"   {keys}\n   {'':<{KEYS_WIDTH}} "
+
+
 def _help_parts(registry: Registry, usage: bool) -> Iterable[str | tuple[str, str]]:
     for group, title in GROUPS.items():
         yield (f"\n {title}\n", "bold")
@@ -73,11 +77,11 @@ def _help_parts(registry: Registry, usage: bool) -> Iterable[str | tuple[str, st
             if command.group != group:
                 continue
             keys = " ".join(key_label(key) for key in command.keys)
-            yield (f"   {keys:<17} ", "bold $key")
+            yield (f"   {keys:<{KEYS_WIDTH}} " if len(keys) <= KEYS_WIDTH else _own_line(keys), "bold $key")
             yield f"{command.help}"
             yield (f"   {command.usage}\n" if command.typed and usage else "\n", "$text-muted")
     yield ("\n Symbols\n", "bold")
-    yield "   ◌ ◐ starting, ringing   ◉ ● answered, live   ► speaking   ✓ ended   ✗ failed   ! look here\n"
+    yield "   ◌ ◐ starting, ringing   ◉ ● answered, live   ► speaking   ✓ ended   ✗ failed   ◍ machine   ! look here\n"
     yield "   ◂ inbound, the caller   ▸ outbound, the agent   ◆ the operator   ‖ on hold\n"
 
 

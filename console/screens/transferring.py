@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from console.screens.ask import Ask, Choice
+from console.screens.ask import GONE, Ask, Choice
 from console.screens.dial import judge_number, tidy_number
 from console.widgets.prompt import Prompt
 from console.words import number_text
@@ -29,10 +29,19 @@ def transfer(controls: Controls, argument: str) -> None:
     shown = number_text(to, screen.masked)
 
     def chosen(answer: str | None) -> None:
-        if answer == "transfer":
+        if answer == GONE:
+            controls.warn("the call is over: nobody was put through")
+        elif answer == "transfer":
             said = f"put through to {shown}: it comes back if nobody answers"
             controls.perform("transfer", screen.acts.transfer(call.call_id, to), lambda _: said)
 
     choices = (Choice("n", "Keep", "keep", safe=True), Choice("y", "Put through", "transfer", danger=True))
     words = [f"{number_text(call.peer, screen.masked)} will talk to {shown}, and we are silent."]
-    screen.app.push_screen(Ask("Put this caller through?", words, choices), chosen)
+    question = Ask(
+        "Put this caller through?",
+        words,
+        choices,
+        pause=screen.options.typing_pause,
+        matters=lambda: screen.is_live(call.call_id),
+    )
+    screen.app.push_screen(question, chosen)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
 from console.board import Board
-from console.facts import Exposure, Webhooks
+from console.facts import Exposure, Streams, Webhooks
 from console.feed import Link
 from console.health import EngineHealth
 from console.keys import Command, Registry
@@ -53,14 +53,16 @@ def header_facts(
     waiting = sum(1 for call in live if call.waiting)
     ringing = sum(1 for call in live if call.answered_at is None) - waiting
     midnight = _midnight(now)
+    seen_today = sum(1 for call in board.calls.values() if call.started_at >= midnight)
     return HeaderFacts(
+        starting=health is None and link.state == "connecting",
         provider=(health.provider if health else "") or board.provider,
         connected=link.state == "up" and not board.engine_stopped,
         live=len(live) - ringing - waiting,
         ringing=ringing,
         waiting=waiting,
         unknown=unknown,
-        today=sum(1 for call in board.calls.values() if call.started_at >= midnight),
+        today=max(seen_today, health.today if health else 0),
         alerts=alerts,
         exposure=_exposure(board.exposure, health),
         health=Health(lag_ms, health.lag_ms if health else None, dropped),
@@ -83,7 +85,7 @@ def exposure_facts(board: Board, health: EngineHealth | None) -> ExposureFacts:
     return ExposureFacts(
         exposure=_exposure(board.exposure, health),
         webhooks=_counted(board.webhooks, health),
-        streams=board.streams,
+        streams=_streams(board.streams, health),
         streams_lost_now=len(board.lost),
         port=health.port if health else None,
         verifying=health.verifying if health else True,
@@ -97,6 +99,13 @@ def _counted(seen: Webhooks, health: EngineHealth | None) -> Webhooks:
     return replace(seen, ok=max(ok, seen.ok), replays=max(replays, seen.replays), refused=max(refused, seen.refused))
 
 
+def _streams(seen: Streams, health: EngineHealth | None) -> Streams:
+    if health is None or health.streams is None:
+        return seen
+    opened, started = health.streams
+    return replace(seen, opened=max(opened, seen.opened), started=max(started, seen.started))
+
+
 def alarms(link: Link, board: Board, health: EngineHealth | None) -> list[str]:
     """What must not be overlooked, the worst first."""
     found: list[str] = []
@@ -104,7 +113,8 @@ def alarms(link: Link, board: Board, health: EngineHealth | None) -> list[str]:
         again = "; connecting again when it is back …" if link.state == "lost" else ""
         found.append(f"the engine was stopped{again}")
     elif link.state == "lost":
-        found.append(f"connection to the engine lost: {link.why}. Calls may go on there; connecting again …")
+        why = link.why.rstrip(".")
+        found.append(f"connection to the engine lost: {why}. Calls may go on there; connecting again …")
     if health is not None and not health.verifying:
         found.append("SIGNATURES ARE NOT CHECKED: anybody who reaches the port can forge calls")
     if health is not None and health.stopping:
@@ -126,6 +136,6 @@ def missing_for(command: Command, call: Call | None) -> str:
     return ""
 
 
-def choices(themes: Mapping[str, object]) -> dict[str, list[str]]:
+def choices(themes: Iterable[str]) -> dict[str, list[str]]:
     """Words that complete a command's argument."""
     return {"theme": sorted(themes), "copy": ["number", "line", "transcript"], "filter": ["ringing", "listening"]}

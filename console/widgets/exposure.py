@@ -28,10 +28,11 @@ def exposure_rows(facts: ExposureFacts, width: int, height: int) -> list[Row]:
     """One or two lines; a refused webhook always says why."""
     hooks = facts.webhooks
     left: list[Part] = [
-        (2, ((" EXPOSURE ", "title"), *_route(facts))),
+        (3, ((" EXPOSURE", "title"),)),
+        (1, ((" ", "text"), *_route(facts))),
         (1, ((" ", "text"), *_webhooks(hooks))),
         (1, _streams(facts.streams, facts.streams_lost_now)),
-        (1, _signatures(facts)),
+        (2 if _all_verified(facts) else 0, _signatures(facts)),
     ]
     last, bad = _last(hooks), _refused(hooks) or _trouble(facts)
     if height == 1:
@@ -68,6 +69,10 @@ def _streams(streams: Streams, lost_now: int) -> Row:
         (f"{streams.started}/{streams.opened}", "text"),
         (lost, "warn" if lost_now else "dim"),
     )
+
+
+def _all_verified(facts: ExposureFacts) -> bool:
+    return facts.verifying and not facts.webhooks.refused
 
 
 def _signatures(facts: ExposureFacts) -> Row:

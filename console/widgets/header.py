@@ -39,20 +39,25 @@ class HeaderFacts:
     """Calls that were live when the engine was last heard of."""
     waiting: int = 0
     """Callers who wait to be let in."""
+    starting: bool = False
+    """The engine has not said anything yet."""
 
 
 def header_row(facts: HeaderFacts, width: int) -> Row:
     """The top line in `width` cells; what matters least makes room."""
     mark: Row = (("●", "good"),) if facts.connected else (("✗", "bad"),)
+    if facts.starting:
+        mark = (("… starting", "dim"),)
     left: list[Part] = [
         (0, ((" voicecall", "title"),)),
-        (2, ((f"{facts.provider or 'no carrier'} ", "text"), *mark)),
+        (2, ((f"{facts.provider or ('' if facts.starting else 'no carrier')} ", "text"), *mark)),
         (1, counts(facts)),
         (0, ((f" {facts.alerts} ! ", "alarm"),) if facts.alerts else ()),
         (1, ((" FROZEN ", "badge"),) if facts.frozen else ()),
         (3, ((" MASKED ", "badge"),) if facts.masked else ()),
     ]
-    right: list[Part] = [(4, address(facts.exposure)), (3, health(facts.health))]
+    where: Row = () if facts.starting else address(facts.exposure)
+    right: list[Part] = [(4, where), (3, health(facts.health))]
     return pack(left, right, width)
 
 

@@ -161,6 +161,10 @@ class EventLog:
         """All events of these calls, in order: folding them gives the call records."""
         return await self._query(queries.read_calls, list(call_ids))
 
+    async def count_calls_since(self, at: int) -> int:
+        """Calls that began at `at` (epoch ms) or later."""
+        return await self._query(queries.count_calls_since, at)
+
     async def always_admitted(self) -> list[str]:
         """The numbers of all callers who were let in for good."""
         return await self._query(queries.always_admitted)

@@ -55,6 +55,17 @@ def read_calls(connection: sqlite3.Connection, call_ids: Iterable[str]) -> list[
     return _events(connection.execute(sql, (wanted,)))
 
 
+def count_calls_since(connection: sqlite3.Connection, at: int) -> int:
+    """Calls that began at `at` (epoch ms) or later. Read from the newest on, as far as they go back."""
+    sql = "SELECT at FROM events WHERE type = 'call.initiated' ORDER BY seq DESC"
+    count = 0
+    for (began,) in connection.execute(sql):
+        if began < at:
+            break
+        count += 1
+    return count
+
+
 def always_admitted(connection: sqlite3.Connection) -> list[str]:
     """The numbers of all callers who were let in for good."""
     sql = (

@@ -70,11 +70,17 @@ class MediaDoor:
         self._complaints = Budget(per_second=1, burst=50)
         self._sessions: set[MediaSession] = set()
         self._past = PlayoutStats()
+        self._asked = 0
+        self._started = 0
 
     @property
     def streams(self) -> int:
         """Media sockets that carry a call now."""
         return len(self._sessions)
+
+    def sockets(self) -> dict[str, int]:
+        """Since the start: media sockets that asked to come in (`opened`), and those that carried a call."""
+        return {"opened": self._asked, "started": self._started}
 
     def frames(self) -> dict[str, int]:
         """How punctual our audio was, over all calls since the start."""
@@ -89,6 +95,7 @@ class MediaDoor:
         if "websocket" not in request.headers.get("Upgrade", "").lower():
             raise web.HTTPNotFound
         self._check_signature(request)
+        self._asked += 1
         if len(self._sessions) + self._pending.total >= self._settings.max_connections:
             raise web.HTTPServiceUnavailable(text="no room for another media socket\n")
         socket = web.WebSocketResponse(compress=False, max_msg_size=MAX_MESSAGE, decode_text=False)
@@ -176,6 +183,7 @@ class MediaDoor:
             await socket.close(code=WSCloseCode.GOING_AWAY, drain=False)
             return
         session = MediaSession(socket, wire, self._ticker, transport)
+        self._started += 1
         self._sessions.add(session)
         try:
             await live.stream(session, started)

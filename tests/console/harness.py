@@ -137,11 +137,13 @@ async def bench(
     masked: bool = False,
     keys: Mapping[str, str] | None = None,
     theme_folders: tuple[Path, ...] = (),
+    typing_pause: float = 0,
 ) -> AsyncIterator[Bench]:
     """Run a console on a scripted engine. `now`: what its clock says, by default the time of the last event."""
     clock = [now if now is not None else (events[-1].at if events else START)]
     client = ScriptedClient(events, health)
     options = ConsoleOptions(
+        typing_pause=typing_pause,
         attached=attached,
         theme=theme,
         mask_numbers=masked,

@@ -219,7 +219,7 @@ async def test_the_dial_dialog_judges_while_one_types_and_keeps_what_was_typed_w
         await made.press("end")
         await made.type(" 0100142")
         assert await made.shows("✓ +15550100142")
-        await made.press("enter")
+        await made.press("enter", "enter")
         await made.requested()
         await made.answered()
         await made.pilot.pause()
@@ -233,7 +233,7 @@ async def test_the_dial_dialog_judges_while_one_types_and_keeps_what_was_typed_w
 async def test_a_call_from_the_dialog_is_confirmed_and_selected_when_its_first_event_comes() -> None:
     async with bench(morning().events) as made:
         await made.type("n+15550100152")
-        await made.press("enter")
+        await made.press("enter", "enter")
         await made.requested()
         await made.answered()
         assert made.app.screen is made.screen
@@ -247,12 +247,86 @@ async def test_a_refusal_that_comes_after_the_dialog_was_left_is_told() -> None:
         answer: asyncio.Future[object] = asyncio.get_running_loop().create_future()
         made.client.answers["voicecall.initiate"] = answer
         await made.type("n+15550100152")
-        await made.press("enter")
+        await made.press("enter", "enter")
         await made.requested()
         await made.press("escape")
         answer.set_exception(Refusal("at_capacity", "1 of 1 calls is live", "end one first"))
         await made.answered()
         assert made.notices() == ["dial: at_capacity 1 of 1 calls is live; end one first"]
+
+
+async def test_enter_after_the_number_goes_on_to_the_message_which_is_then_said() -> None:
+    async with bench(morning().events) as made:
+        await made.type("n+15550100152")
+        await made.press("enter")
+        await made.type("Hello, is ten all right?")
+        await made.press("enter")
+        _, params = (await made.requested())[0]
+        assert (params["to"], params["message"]) == ("+15550100152", "Hello, is ten all right?")
+
+
+async def test_a_text_that_is_typed_on_after_a_dial_is_no_command() -> None:
+    async with bench(morning().events, typing_pause=10) as made:
+        await made.type("n+15550100152")
+        await made.press("enter", "enter")
+        await made.requested()
+        await made.answered()
+        assert made.app.screen is made.screen
+        await made.type("Hello, every day")
+        assert made.app.screen is made.screen and made.screen.query_one(Prompt).mode is None
+        assert len(made.client.requests) == 1
+
+
+async def test_a_burst_of_letters_answers_a_question_once() -> None:
+    async with bench(morning().events) as made:
+        for letters in ("nn", "yy"):
+            await made.press("e")
+            made.app.post_message(events.Key(letters[0], letters[0]))
+            made.app.post_message(events.Key(letters[1], letters[1]))
+            await made.pilot.pause()
+            await made.pilot.pause()
+            assert made.app.screen is made.screen and made.app.crash is None
+        assert [method for method, _ in await made.requested()] == ["voicecall.end"]
+
+
+async def test_a_letter_in_the_middle_of_typing_ends_no_call() -> None:
+    async with bench(morning().events, typing_pause=10) as made:
+        await made.type("ey")
+        assert made.app.screen is not made.screen and made.client.requests == []
+        await made.press("n")
+        assert made.app.screen is made.screen
+
+
+async def test_a_question_about_a_call_that_ends_by_itself_goes_away() -> None:
+    async with bench(morning().events) as made:
+        await made.press("e")
+        assert made.app.screen is not made.screen
+        over = {"reason": "hangup-user", "by": "caller"}
+        await made.send(Event(95_000, START + 95_000, "anna", "call.ended", over))
+        async with asyncio.timeout(10):
+            while made.app.screen is not made.screen:
+                await made.pilot.pause()
+        await made.pilot.pause()
+        assert made.notices() == ["the call is over already"] and made.client.requests == []
+
+
+async def test_only_themes_with_our_colours_can_be_chosen() -> None:
+    async with bench(morning().events) as made:
+        for name in ("nord", "ansi-light", "textual-dark", "nope"):
+            await made.type(f":theme {name}")
+            await made.press("enter")
+            assert f"there is no theme '{name}', only harbour, paper" in made.notices()
+            assert made.app.theme == "harbour"
+
+
+async def test_a_dialog_makes_room_for_the_notice_of_a_small_terminal() -> None:
+    async with bench(morning().events) as made:
+        await made.press("e")
+        await made.pilot.resize_terminal(60, 15)
+        assert "End this call?" not in made.text()
+        await made.pilot.resize_terminal(80, 24)
+        assert await made.shows("End this call?")
+        await made.press("escape")
 
 
 async def test_a_wanted_call_that_the_filter_hides_does_not_jump_in_later() -> None:
@@ -271,7 +345,7 @@ async def test_dialling_by_line_and_by_dialog_is_a_conversation() -> None:
         await made.press("enter")
         await made.requested(1)
         await made.type("n+15550100152")
-        await made.press("enter")
+        await made.press("enter", "enter")
         assert {params["mode"] for _, params in await made.requested(2)} == {"conversation"}
 
 
@@ -280,7 +354,7 @@ async def test_the_number_is_taken_out_of_what_is_pasted() -> None:
         await made.press("n")
         made.app.post_message(events.Paste("\x1b[2J\tMiller, room 12:\r\ncall +1 (555)\x07 010-0152, ask for +49 30"))
         assert await made.shows("✓ +15550100152")
-        await made.press("enter")
+        await made.press("enter", "enter")
         assert (await made.requested())[0][1]["to"] == "+15550100152"
 
 

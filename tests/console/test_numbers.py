@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.screens.dial import pasted_number, tidy_number
+from console.screens.dial import judge_number, pasted_number, tidy_number
 
 
 @pytest.mark.parametrize(
@@ -35,5 +37,16 @@ def test_slashes_are_spacing_too() -> None:
 def test_digits_are_never_put_in_another_order_and_nothing_unprintable_is_kept(pasted: str) -> None:
     found = pasted_number(pasted)
     assert found.isprintable()
-    rest = iter(pasted)
+    rest = iter(unicodedata.normalize("NFKC", pasted))
     assert all(char in rest for char in found if not char.isspace())
+
+
+def test_digits_of_other_scripts_are_digits_or_refused_and_never_dropped() -> None:
+    assert pasted_number("+1555010015１") == "+15550100151"
+    assert tidy_number("+1555０100151") == "+15550100151"
+    cut = pasted_number("+1555010015١")
+    assert cut != "+1555010015" and judge_number(cut).state == "bad"
+
+
+def test_a_tel_address_that_is_typed_is_a_number() -> None:
+    assert tidy_number("tel:+1-555-010-0152") == "+15550100152"

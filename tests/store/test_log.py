@@ -189,3 +189,10 @@ async def test_forgetting_takes_whole_old_calls_and_never_reuses_a_number(path: 
     async with await EventLog.open(path) as log:
         assert log.last_seq == 243
         assert [event.seq for event in await log.append([said("new")])] == [244]
+
+
+async def test_calls_since_a_time_are_counted_from_the_newest_on(tmp_path: Path) -> None:
+    async with await EventLog.open(tmp_path / "calls.db") as log:
+        drafts = [Draft("call.initiated", str(number), {}, at=1000 * number) for number in range(10)]
+        await log.append(drafts)
+        assert [await log.count_calls_since(at) for at in (0, 7000, 9001)] == [10, 3, 0]
