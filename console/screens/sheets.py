@@ -81,7 +81,8 @@ def _help_parts(registry: Registry, usage: bool) -> Iterable[str | tuple[str, st
             yield f"{command.help}"
             yield (f"   {command.usage}\n" if command.typed and usage else "\n", "$text-muted")
     yield ("\n Symbols\n", "bold")
-    yield "   ◌ ◐ starting, ringing   ◉ ● answered, live   ► speaking   ✓ ended   ✗ failed   ◍ machine   ! look here\n"
+    yield "   ◌ ◐ starting, ringing   ◈ waiting   ◉ ● answered, live   ► speaking\n"
+    yield "   ✓ ended   ✗ failed   ◍ machine   ! look here\n"
     yield "   ◂ inbound, the caller   ▸ outbound, the agent   ◆ the operator   ‖ on hold\n"
 
 

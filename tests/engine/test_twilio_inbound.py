@@ -1,4 +1,4 @@
-"""Calls that come in through Twilio: let in, refused, made to wait, two at once, and told by the number's callback."""
+"""Calls that come in through Twilio: let in, refused, made to wait, two at once, ended by the number's callback."""
 
 from __future__ import annotations
 
@@ -22,9 +22,11 @@ async def ring_in(at: Live, from_number: str = SINK, to_number: str = OUR_NUMBER
     at.far.add_number(to_number, webhook, f"{webhook}?type=status")
     far = at.far.ring_in("Sink", to_number, from_number)
     async with asyncio.timeout(LIMIT_S):
-        while (call := at.engine.call(far.state.sid)) is None:
-            await asyncio.sleep(0.01)
-    return call, far
+        async for _ in at.engine.watch(None, 100):
+            call = at.engine.call(far.state.sid)
+            if call is not None:
+                return call, far
+    raise AssertionError("the watch ended")
 
 
 async def test_a_caller_who_may_call_is_greeted_heard_and_said_goodbye_to(tmp_path: Path) -> None:
