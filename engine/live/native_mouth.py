@@ -23,7 +23,8 @@ from engine.media.dtmf import duration_ms
 log = logging.getLogger(__name__)
 
 LEAD_MS: Final = 500
-"""From a carrier's taking a document to the first sound of it, about."""
+"""From a carrier's taking a document to the first sound of it, at most. How much was heard of a line that is cut is
+estimated without it: a word too many is better than an answer to a question that nobody heard."""
 SLACK: Final = 1.2
 """Voices differ: the next line must not cut off the end of a slow one."""
 ASK_MS: Final = 10_000
@@ -267,7 +268,7 @@ class NativeMouth(Speaking):
         self.wake()
 
     def _cut_playing(self) -> list[Draft]:
-        elapsed = max(0, round(self._now_ms() - self._began_ms) - LEAD_MS)
+        elapsed = round(self._now_ms() - self._began_ms)
         return [
             self._was_stopped(line, min(elapsed, _length_ms(line)), confirmed=False)
             for line in self._at(Stage.PLAYING)

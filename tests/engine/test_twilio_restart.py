@@ -23,8 +23,8 @@ PATIENT: dict[str, Any] = {
 }
 
 
-def desk_at(folder: Path, far: TwilioFar) -> Desk:
-    """A configuration with an account at `far`, on a port that was free a moment ago."""
+def desk_at(folder: Path, far: TwilioFar, **more: Any) -> Desk:
+    """A configuration with an account at `far`, on a port that was free a moment ago, and `more`."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     config = {
@@ -37,6 +37,7 @@ def desk_at(folder: Path, far: TwilioFar) -> Desk:
         },
         "serve": {"port": port},
         "response": {"provider": "operator"},
+        **more,
     }
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     return Desk(folder, port)
@@ -61,4 +62,32 @@ async def test_a_call_is_controllable_again_after_the_engine_was_killed(tmp_path
         async with asyncio.timeout(LIMIT_S):
             await far.call().until_over()
         assert len(far.calls) == 1, "nobody was called twice"
+        assert far.complaints == []
+
+
+async def test_a_call_in_twilios_own_voice_is_controllable_again_after_the_engine_was_killed(tmp_path: Path) -> None:
+    async with TwilioFar(Settings(callers=(PATIENT,), plain_ws=True)) as far:
+        desk = desk_at(tmp_path, far, streaming={"enabled": False})
+        async with desk.serve() as killed:
+            async with await SocketClient.connect(desk.state) as client:
+                call_id = await client.call(SINK, "Hello there.", "conversation")
+                await until_event(client, call_id, "say.heard")
+            told = len(far.call().documents)
+            killed.kill()
+            await killed.wait()
+        async with desk.serve(), await SocketClient.connect(desk.state) as client:
+            await far.call().until(lambda: len(far.call().documents) > told)  # it is told to listen to the new engine
+            assert (await desk.run("speak", "--call-id", call_id, "--message", "I am back.")).code == 0
+            asking = asyncio.create_task(desk.run("continue", "--call-id", call_id, "--message", "And you?"))
+            await far.call().until(lambda: far.call().spoken[-1].text == "And you?" and far.call().spoken[-1].whole)
+            await far.call().hear("So am I.")
+            assert (await asking).json["transcript"] == "So am I."
+            assert (await desk.run("end", "--call-id", call_id)).json == {"success": True}
+            record = await record_of(client, call_id)
+        spoken = [line["text"] for line in record["transcript"]]  # type: ignore[attr-defined]
+        assert len(spoken) == 4 and "And you?".startswith(spoken.pop(2)), "an answer may come before its end"
+        assert spoken == ["Hello there.", "I am back.", "So am I."]
+        async with asyncio.timeout(LIMIT_S):
+            await far.call().until_over()
+        assert far.call().codes() == [] and far.call().streams == []
         assert far.complaints == []

@@ -1,0 +1,161 @@
+"""Conversations in Twilio's own voice and ears, over real HTTP: what is said, heard, and left alone."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any
+
+from engine.calls import Call, State
+from engine.config import parse_config
+from tests.carriers.twilio_far import FarCall
+from tests.engine.test_twilio_inbound import STRANGER, ring_in
+from tests.engine.twilio_rig import BUSY, SINK, Live, live
+
+HELLO = "Hello, this is the practice. Is Tuesday at ten all right?"
+
+
+def native(state_dir: Path, **changes: Any) -> AbstractAsyncContextManager[Live]:
+    """An engine that opens no media streams."""
+    streaming = parse_config(b"", None, {}).config.streaming.model_copy(update={"enabled": False})
+    return live(state_dir, changes={"streaming": streaming, **changes})
+
+
+def agent(call: Call) -> list[str]:
+    return [line.text for line in call.transcript if line.speaker == "agent"]
+
+
+async def said(far: FarCall, text: str) -> None:
+    """Return once Twilio has said a text to its end."""
+    await far.until(lambda: any(spoken.text == text and spoken.whole for spoken in far.spoken))
+
+
+async def hears(far: FarCall, at: Live, call: Call, *texts: str) -> Call:
+    """The person says this; the call once it was understood and answered by another line of ours."""
+    before = len(agent(await at.until(call, lambda call: True)))
+    await far.hear(*texts)
+    return await at.until(
+        call,
+        lambda call: len(agent(call)) > before and not any(line.playing for line in call.transcript),
+    )
+
+
+async def test_a_conversation_in_twilios_own_voice(tmp_path: Path) -> None:
+    async with native(tmp_path) as at:
+        call, far = await at.dial(SINK, HELLO)
+        await said(far, HELLO)
+        await at.until(call, lambda call: "heard" in call.rungs)
+        now = await hears(far, at, call, "yes", "yes that", "Yes, that is fine.")
+        assert [line.text for line in now.transcript[:2]] == [HELLO, "Yes, that is fine."]
+        await said(far, agent(now)[1])
+        await far.until(lambda: len(far.of("gather")) >= 3)
+        assert now.live and set(now.turns[0]) == {"agent", "sentence", "send", "total"}
+        assert far.of("partial") and far.streams == []
+        assert far.codes() == [], "nothing that Twilio minds"
+        types = await at.types(call)
+        assert not {"stream.opened", "say.failed", "call.error"} & set(types)
+
+
+async def test_somebody_who_says_nothing_keeps_the_line_and_each_question_is_a_request_of_its_own(
+    tmp_path: Path,
+) -> None:
+    async with native(tmp_path) as at:
+        call, far = await at.dial(SINK, HELLO)
+        await far.until(lambda: len(far.of("gather")) >= 5)
+        addresses = [delivery.url for delivery in far.of("gather")]
+        assert len(set(addresses)) == len(addresses)
+        await at.until(call, lambda call: call.live)
+        page = await at.engine.events(None, call.call_id)
+        beginning = type(page.cursor)(page.cursor.generation, 0)
+        events = (await at.engine.events(beginning, call.call_id, limit=5000)).events
+        verdicts = [event.data["verdict"] for event in events if event.type == "webhook.received"]
+        assert set(verdicts) == {"ok"}, "none of them is taken for a replay"
+        assert far.codes() == []
+
+
+async def test_a_question_waits_through_silence_for_its_answer(tmp_path: Path) -> None:
+    async with native(tmp_path) as at:
+        call, far = await at.dial(SINK, HELLO)
+        await at.until(call, lambda call: "heard" in call.rungs)
+        asking = asyncio.create_task(at.engine.continue_call(call.call_id, "Which day would be better?", "cli"))
+        await said(far, "Which day would be better?")
+        silent = len(far.of("gather"))
+        await far.until(lambda: len(far.of("gather")) >= silent + 2)
+        await far.hear("Thursday.")
+        assert await asking == "Thursday."
+        assert far.codes() == []
+
+
+async def test_who_speaks_over_a_line_stops_it_and_is_heard_to_their_end(tmp_path: Path) -> None:
+    long = "This is a long message that goes on and on about the opening hours of the practice. " * 8
+    async with native(tmp_path) as at:
+        call, far = await at.dial(SINK, long)
+        await far.until(lambda: bool(far.spoken))
+        await at.until(call, lambda call: call.state is State.SPEAKING)
+        await far.hear("stop", "Stop, please.")
+        now = await at.until(call, lambda call: any(line.speaker == "caller" for line in call.transcript))
+        assert not far.spoken[0].whole
+        assert now.transcript[0].cut and long.startswith(now.transcript[0].text)
+        assert now.transcript[1].text == "Stop, please."
+
+
+async def test_keys_are_played_and_the_conversation_goes_on(tmp_path: Path) -> None:
+    async with native(tmp_path) as at:
+        call, far = await at.dial(SINK, HELLO)
+        await at.until(call, lambda call: "heard" in call.rungs)
+        await at.engine.send_dtmf(call.call_id, "42#", "cli")
+        assert far.leg is not None and far.leg.heard.digits == "42#"
+        await at.engine.speak(call.call_id, "Are you still there?", "cli")
+        await far.press("7#")
+        await at.until(call, lambda call: bool(call.dtmf))
+        assert far.codes() == []
+
+
+async def test_who_could_not_be_put_through_is_told_so(tmp_path: Path) -> None:
+    async with native(tmp_path) as at:
+        call, far = await at.dial(SINK, HELLO)
+        await at.until(call, lambda call: "heard" in call.rungs)
+        await at.engine.transfer(call.call_id, BUSY, "cli")
+        await at.until(call, lambda call: any("put you through" in text for text in agent(call)))
+        await at.engine.speak(call.call_id, "Can I help you?", "cli")
+        await said(far, "Can I help you?")
+        assert far.codes() == []
+
+
+async def test_an_end_of_ours_and_one_of_theirs(tmp_path: Path) -> None:
+    async with native(tmp_path, max_concurrent_calls=2) as at:
+        ours, far_ours = await at.dial(SINK, HELLO)
+        theirs, far_theirs = await at.dial(SINK, HELLO)
+        for call in (ours, theirs):
+            await at.until(call, lambda call: "heard" in call.rungs)
+        await at.engine.end(ours.call_id, "cli")
+        far_theirs.hang_up_person()
+        ended = await at.until(theirs, lambda call: not call.live)
+        assert ended.end_reason is State.COMPLETED
+        assert (await at.until(ours, lambda call: not call.live)).end_reason is State.HANGUP_BOT
+        for far in (far_ours, far_theirs):
+            await far.until_over()
+            assert far.codes() == []
+
+
+async def test_a_caller_is_greeted_understood_and_answered(tmp_path: Path) -> None:
+    async with native(tmp_path, inbound_policy="open") as at:
+        call, far = await ring_in(at)
+        await at.until(call, lambda call: "heard" in call.rungs)
+        now = await hears(far, at, call, "What are", "What are your opening hours?")
+        assert now.answered_at is not None and now.media == "native"
+        await said(far, agent(now)[0])
+        await said(far, agent(now)[1])
+        assert far.streams == [] and far.codes() == []
+
+
+async def test_a_stranger_hears_nothing_and_is_not_billed_until_somebody_lets_them_in(tmp_path: Path) -> None:
+    async with native(tmp_path, inbound_policy="pairing") as at:
+        call, far = await ring_in(at, from_number=STRANGER)
+        waiting = await at.until(call, lambda call: call.waiting)
+        assert waiting.answered_at is None and far.spoken == []
+        await at.engine.admit(call.call_id, "once", "console")
+        now = await at.until(call, lambda call: "heard" in call.rungs)
+        await said(far, agent(now)[0])
+        assert now.answered_at is not None and far.codes() == []
