@@ -248,7 +248,7 @@ def _go_on_headless(thread: EngineThread, choice: ExitChoice, state_dir: Path, *
     with _signals() as stopped:
         while not stopped.is_set() and thread.alive:
             thread.wait(0.5)
-            if until_idle and not thread.engine.live_calls():
+            if until_idle and not thread.engine.live_calls() and not thread.engine.watched:
                 return
 
 
@@ -290,10 +290,11 @@ def _headless_demo(starter: EngineStarter, demo: _RunningDemo, seconds: float | 
 
 def _tell_stopping(signals: int, live: int) -> None:
     """What a signal does to a headless engine, in words."""
+    calls = f"{live} live call{'' if live == 1 else 's'}"
     if signals == 1 and live:
-        _say(f"voicecall: stopping; {live} live calls may end by themselves for 10 s. Again hangs up at once.")
+        _say(f"voicecall: stopping; {calls} may end without help for 10 s. Again hangs up at once.")
     elif signals == 2:
-        _say(f"voicecall: hanging up {live} calls. Again leaves them.")
+        _say(f"voicecall: hanging up {calls}. Again leaves them.")
 
 
 def _options(config: Config, state_dir: Path, *, attached: bool = False, notice: str = "") -> ConsoleOptions:

@@ -108,7 +108,7 @@ class Engine(EngineApi):
             config.allow_from,
             self._recorder,
             self._book,
-            watched=lambda: self._watchers > 0,
+            watched=lambda: self.watched,
             let_in=lambda call: self._calls.start(call, self._parts),
         )
         events = CarrierEvents(
@@ -155,7 +155,7 @@ class Engine(EngineApi):
                     self._ticker.run(),
                     self._desk.start(),
                     stay_calm(lambda: len(self._book.live())),
-                    self._calls.report_levels(lambda: self._watchers > 0),
+                    self._calls.report_levels(lambda: self.watched),
                 )
             ]
             stack.push_async_callback(self._desk.close)
@@ -251,6 +251,11 @@ class Engine(EngineApi):
     async def _cancel_background(self, group: asyncio.TaskGroup) -> None:
         for task in self._background:
             task.cancel()
+
+    @property
+    def watched(self) -> bool:
+        """Somebody follows the events: a console, `tail`, or another program."""
+        return self._watchers > 0
 
     @property
     def carrier(self) -> Carrier:

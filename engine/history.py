@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from engine.calls import Call, Event, fold
 from engine.calls.latency import summarise
-from engine.store import DATABASE_NAME, LogReader, open_readonly
+from engine.store import DATABASE_NAME, LogReader, StoreError, open_readonly
 
 SEARCHED_CALLS: Final = 1000
 """How many of the newest calls are searched for a carrier's id."""
@@ -60,6 +60,8 @@ class History:
 @contextmanager
 def open_history(state_dir: Path) -> Iterator[History]:
     """The history in `state_dir`. Raises StoreError for a log that can not be read."""
+    if state_dir.exists() and not state_dir.is_dir():
+        raise StoreError(f"{state_dir} is a file, not a state folder.", "Choose another folder with --state-dir.")
     path = state_dir / DATABASE_NAME
     if not path.exists():
         yield History(None)

@@ -23,7 +23,7 @@ from engine import __version__
 from engine.api import EngineFailed, Refusal
 from engine.carriers.base import CarrierError
 from engine.carriers.factory import make_carrier
-from engine.config import Config, missing
+from engine.config import Config, ConfigError, Problem, missing
 from engine.engine import Engine
 from engine.speech.desk import SpeechDesk
 from engine.speech.ports import SpeechUnavailable
@@ -41,7 +41,7 @@ SWITCH_INTERVAL: Final = 0.0005
 
 @asynccontextmanager
 async def open_engine(config: Config, state_dir: Path, desk: SpeechDesk | None = None) -> AsyncIterator[Engine]:
-    """An engine on `state_dir`, with its lock and its log. Raises EngineFailed, and EngineRunning."""
+    """An engine on `state_dir`, with its lock and its log. Raises ConfigError, EngineFailed, and EngineRunning."""
     _check_complete(config)
     _raise_file_limit()
     lock = EngineLock.acquire(state_dir / LOCK_NAME, version=__version__)
@@ -60,10 +60,7 @@ def _check_complete(config: Config) -> None:
     """Refuse to start with what can not work, and say what is missing."""
     needs = list(missing(config))
     if needs:
-        raise EngineFailed(
-            "the configuration is not complete: " + "; ".join(need.message for need in needs),
-            "\n".join(need.hint for need in needs if need.hint) or "see `voicecall setup`",
-        )
+        raise ConfigError(None, [Problem(0, 0, need.key, need.message, need.hint) for need in needs])
 
 
 def _raise_file_limit() -> None:

@@ -110,7 +110,7 @@ class Operations:
         """Everything that can be refused without asking the carrier. Returns the two numbers."""
         if self.stopping:
             raise Refusal("engine_stopping", "the engine is stopping and takes no new calls")
-        number = to or self._config.to_number
+        number = to if to is not None else self._config.to_number
         if not number:
             raise Refusal("invalid_number", "no number was given", "give one, or set to_number")
         if not is_e164(number):
@@ -194,6 +194,10 @@ class Operations:
             provider_call_id = await self._carrier.dial(order)
         except CarrierError as error:
             await self._dial_failed(call_id, error)
+        except Exception as error:
+            log.exception("call %s: the dial failed unexpectedly", call_id)
+            why = CarrierError(f"an internal error: {type(error).__name__}: {error}", kind="unknown")
+            await self._dial_failed(call_id, why)
         else:
             self._recorder.post(Draft("call.accepted", call_id, {"providerCallId": provider_call_id}))
             await self._recorder.settle()

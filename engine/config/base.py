@@ -94,5 +94,7 @@ WebUrl = Annotated[str, AfterValidator(_check_web_url)]
 IpAddress = Annotated[str, AfterValidator(_check_ip)]
 Secret = Annotated[SecretStr, WithJsonSchema(_SECRET_SCHEMA)]
 Port = Annotated[int, Field(ge=0, le=65535)]
-Positive = Annotated[int, Field(gt=0)]
-NotNegative = Annotated[int, Field(ge=0)]
+_MOST = 2**31 - 1
+"""What every part that a number is handed on to can hold."""
+Positive = Annotated[int, Field(gt=0, le=_MOST)]
+NotNegative = Annotated[int, Field(ge=0, le=_MOST)]

@@ -96,13 +96,17 @@ class Config(Section):
         ],
     )
     outbound: Outbound = Field(default_factory=Outbound, description="Calls that we place.")
-    max_duration_seconds: Positive = Field(default=300, description="A call ends this long after it was answered.")
+    max_duration_seconds: Positive = Field(
+        default=300, le=86_400, description="A call ends this long after it was answered; at most a day."
+    )
     stale_call_reaper_seconds: NotNegative = Field(
         default=120, description="A call that never got anywhere is ended after this; 0: never."
     )
     silence_timeout_ms: Positive = Field(default=800, description="Silence that ends the caller's turn.")
     transcript_timeout_ms: Positive = Field(default=180_000, description="How long `continue` waits for the answer.")
-    ring_timeout_ms: Positive = Field(default=30_000, description="How long an outbound call may ring.")
+    ring_timeout_ms: Positive = Field(
+        default=30_000, le=600_000, description="How long an outbound call may ring; at most ten minutes."
+    )
     max_concurrent_calls: Positive = Field(
         default=1, description="Outbound calls at the same time; `demo` raises it."
     )

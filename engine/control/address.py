@@ -6,6 +6,7 @@ import hashlib
 import os
 import socket
 import sys
+import warnings
 from pathlib import Path
 from typing import Final
 
@@ -29,7 +30,10 @@ def socket_path(state_dir: Path) -> Path:
     if len(os.fsencode(path)) <= MAX_SOCKET_PATH:
         return path
     name = hashlib.sha256(os.fsencode(state_dir.resolve())).hexdigest()[:16]
-    return platformdirs.user_runtime_path("voicecall", appauthor=False) / f"{name}.sock"
+    with warnings.catch_warnings():
+        # platformdirs warns where there is no runtime folder and takes a temporary one, which serves as well
+        warnings.simplefilter("ignore")
+        return platformdirs.user_runtime_path("voicecall", appauthor=False) / f"{name}.sock"
 
 
 def listen(path: Path) -> socket.socket:

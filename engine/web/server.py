@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from typing import Final
 
@@ -56,6 +57,11 @@ class WebServer:
             self.port = await self._listening.open(self._bind, self.port)
         except OSError as error:
             await self._runner.cleanup()
+            if error.errno != errno.EADDRINUSE:
+                raise PortTaken(
+                    f"can not listen on {self._bind}:{self.port}: {error.strerror or error}",
+                    "set serve.bind to an address of this machine, for example 127.0.0.1",
+                ) from error
             holder = who_listens(self.port) or "another program"
             raise PortTaken(
                 f"can not listen on {self._bind}:{self.port}: {error.strerror or error} (held by {holder})",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -132,3 +133,25 @@ async def test_a_notice_is_not_ended_for_want_of_a_stream(tmp_path: Path, monkey
         ended = await at.until(talk, lambda call: not call.live)
         assert ended.end_reason is State.ERROR
         assert at.now(notice).live
+
+
+async def test_an_empty_number_is_not_the_configured_one(tmp_path: Path) -> None:
+    async with table(tmp_path, to_number="+15550100142") as at:
+        with pytest.raises(Refusal) as refused:
+            await at.engine.initiate("", "Hello.", "conversation")
+        assert refused.value.code == "invalid_number" and at.carrier.dialled == []
+        await at.engine.initiate(None, "Hello.", "conversation")
+        assert at.carrier.dialled[0].to_number == "+15550100142"
+
+
+async def test_a_dial_that_fails_in_our_own_code_is_uncertain_and_keeps_no_slot(tmp_path: Path) -> None:
+    async with table(tmp_path) as at:
+        at.carrier.fail["dial"] = TypeError("Integer exceeds 64-bit range")  # type: ignore[assignment]
+        with pytest.raises(Refusal) as refused:
+            await at.engine.initiate("+15550100142", "Hello.", "conversation")
+        assert refused.value.code == "outcome_unknown"
+        async with asyncio.timeout(10):
+            async for _ in at.engine.watch(None, 100):
+                if not at.engine.live_calls():
+                    break
+        assert at.engine.health()["slots"]["used"] == 0

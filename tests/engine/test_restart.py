@@ -314,3 +314,31 @@ async def test_a_live_call_goes_on_without_a_disk_and_its_facts_are_stored_when_
 
 def _say_id(call: Call) -> str | None:
     return call.transcript[-1].say_id
+
+
+# -- configurations that can not work ---------------------------------------------------------
+
+
+async def test_a_carrier_without_its_secrets_is_refused_by_the_names_of_what_is_missing(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, 0)
+    (tmp_path / "config.yaml").write_text("provider: twilio\nserve: {port: 0}\n")
+    refused = await desk.run("serve")
+    assert (refused.code, refused.json["code"]) == (2, "invalid_config")
+    keys = [problem["key"] for problem in refused.json["problems"]]
+    assert keys == ["twilio.account_sid", "twilio.auth_token", "from_number"]
+    assert all("export TWILIO_" in problem["hint"] for problem in refused.json["problems"])
+
+
+async def test_an_address_that_is_not_ours_is_not_blamed_on_another_program(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, 0)
+    (tmp_path / "config.yaml").write_text("serve: {port: 0, bind: 192.0.2.77}\n")
+    refused = await desk.run("serve")
+    assert refused.code == 1 and "serve.bind" in refused.json["hint"] and "held by" not in refused.json["error"]
+
+
+async def test_a_file_is_no_empty_state_folder(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("")
+    (tmp_path / "state").write_text("")
+    for verb in ("status", "latency"):
+        refused = await Desk(tmp_path, 0).run(verb)
+        assert (refused.code, refused.json["code"]) == (1, "store_failed")
