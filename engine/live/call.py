@@ -27,6 +27,7 @@ from engine.live.notice import NoticeWatch
 from engine.live.parts import Parts
 from engine.live.questions import Questions
 from engine.live.replies import Replies
+from engine.live.routes import first_words, response_timeout
 from engine.live.streamed import Streamed
 from engine.live.transfer import SORRY, Handover
 from engine.live.turn_clock import TurnClock
@@ -37,7 +38,6 @@ from engine.speech.ports import EndCall
 
 log = logging.getLogger(__name__)
 
-GREETING: Final = "Hello, how can I help you?"
 HOLDING: Final = "One moment, please."
 
 
@@ -83,7 +83,7 @@ class LiveCall:
             parts.brain,
             self.mouth,
             lambda: parts.book.get(call.call_id),
-            _response_timeout(parts, call),
+            response_timeout(parts.config, call),
             self._bot_hangs_up,
             parts.recorder.post,
             parts.recorder.settle,
@@ -294,12 +294,7 @@ class LiveCall:
         self.mouth.cut(why)
 
     def _first_words(self) -> str:
-        call = self._call
-        if call.direction == "outbound":
-            return call.message
-        numbers = self._parts.config.numbers.get(call.to_number)
-        greeting = numbers.inbound_greeting if numbers is not None else None
-        return greeting or self._parts.config.inbound_greeting or GREETING
+        return first_words(self._parts.config, self._call)
 
     def _greet(self, prepared: asyncio.Task[list[Audio]] | None = None) -> None:
         """The moment of our first words, once. Whoever has the call by then may have taken it from the agent."""
@@ -358,10 +353,3 @@ class LiveCall:
             return  # Whoever picks up says "Hello?"; what we say first is the answer to that.
         elif self._floor == "agent" and self._group is not None and not self._over.is_set():
             self.replies.answer(text, clock, self._group)
-
-
-def _response_timeout(parts: Parts, call: Call) -> int:
-    number = parts.config.numbers.get(call.to_number)
-    if number is not None and number.response_timeout_ms is not None:
-        return number.response_timeout_ms
-    return parts.config.response_timeout_ms

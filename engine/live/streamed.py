@@ -17,6 +17,7 @@ from engine.live.ears import Ears, Hears
 from engine.live.listening import Listeners
 from engine.live.mouth import Mouth
 from engine.live.parts import Parts
+from engine.live.routes import voice_name
 from engine.live.transfer import Handover
 from engine.media.audio import Audio
 from engine.media.session import MediaSession
@@ -62,7 +63,7 @@ class Streamed:
         self._over.set()
         self._listeners = listeners
         recorder = parts.recorder
-        self.mouth = Mouth(call.call_id, parts.voice, _voice_name(parts, call), recorder.post, parts.now_ms)
+        self.mouth = Mouth(call.call_id, parts.voice, voice_name(parts.config, call), recorder.post, parts.now_ms)
         self.ears = Ears(
             call.call_id,
             parts.recogniser,
@@ -207,11 +208,3 @@ class _FrameHandler:
 
     def on_stopped(self, why: str) -> None:
         log.info("call %s: stream stopped: %s", self._streamed.call_id, why)
-
-
-def _voice_name(parts: Parts, call: Call) -> str:
-    """The voice of the number of ours that this call is on."""
-    ours = call.to_number if call.direction == "inbound" else call.from_number
-    route = parts.config.numbers.get(ours)
-    tts = route.tts if route is not None and route.tts is not None else parts.config.tts
-    return tts.providers.local.voice if tts.provider == "local" else ""

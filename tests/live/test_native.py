@@ -497,6 +497,30 @@ async def test_a_message_is_left_on_a_machine_by_the_carrier_which_hangs_up_then
         assert at.carrier.hung_up == []
 
 
+async def test_a_notice_keeps_what_was_said_into_a_greeting_apart_from_the_message_that_was_left(
+    tmp_path: Path,
+) -> None:
+    async with table(tmp_path, outbound={"answering_machine": "leave_message"}) as at:
+        call = await at.call_out("Your table is ready, and so are we.", "notify")
+        await at.tell("answered", sid(call))
+        await at.tell("machine", sid(call), answered_by="machine_end")
+        assert await at.carrier.until(at.carrier.instructed) == (Say(call.message), Hangup())
+        await at.until(call, lambda call: len(call.transcript) == 2)
+        await asyncio.sleep(0.4)
+        await at.tell("ended", sid(call), reason="completed", duration_s=30)
+        ended = at.now(call)
+        assert ended.end_reason is State.VOICEMAIL
+        assert [what for what, _ in await says(at, call)] == [
+            "say.queued",
+            "say.started",
+            "say.cut",
+            "say.queued",
+            "say.started",
+            "say.heard",
+        ]
+        assert [line.text for line in ended.transcript if line.text][-1] == call.message
+
+
 async def test_a_call_over_a_stream_is_never_instructed(tmp_path: Path) -> None:
     async with table(tmp_path, brain=Says("Yes.")) as at:
         call, _ = await at.ring_in()
