@@ -126,7 +126,7 @@ class CarrierEvents:
         """A call with its task group; after a restart the carrier may ask before we have."""
         live = self._calls.get(call.call_id)
         if live is None:
-            if call.media == "native" and (lost := lost_lines(call, "the engine stopped")):
+            if call.media == "native" and (lost := lost_lines(call, "the engine stopped", epoch_ms())):
                 await self._recorder.record(*lost)
             live = self._calls.start(self._book.get(call.call_id) or call, self._parts())
         await live.began.wait()

@@ -112,7 +112,7 @@ class Reconciler:
         log.info("call %s goes on", call.call_id)
         # A notice is said by the carrier, whatever became of us; and a webhook may have been quicker than we.
         if call.media != "inline" and self._calls.get(call.call_id) is None:
-            await self._recorder.record(*lost_lines(call, "the engine stopped"))
+            await self._recorder.record(*lost_lines(call, "the engine stopped", epoch_ms()))
         live = self._calls.start(self._book.get(call.call_id) or call, parts)
         if call.media != "stream" or call.transferred_to:
             return  # there is no stream to open; a caller who was put through comes back by themselves

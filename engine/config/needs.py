@@ -93,6 +93,8 @@ def ignored(config: Config, given: Iterable[str]) -> Iterator[Finding]:
                 yield Finding(key, f"{rule.selector} is {chosen}")
         if key.startswith("tts.providers.") and (vendor := key.split(".")[2]) not in _voices(config):
             yield Finding(key, f"tts.provider is {config.tts.provider}, and no number speaks with {vendor}")
+        if key == "streaming.enabled" and config.provider == "mock" and not config.streaming.enabled:
+            yield Finding(key, "the simulated carrier has no voice of its own: conversations are refused without it")
         if key in ("control.bind", "control.token") and config.control.port is None:
             yield Finding(key, "control.port is not set, so there is no TCP door")
 

@@ -15,6 +15,7 @@ from enum import Enum, auto
 from typing import Final, Literal
 
 from engine.calls import Call, Draft, Speaker
+from engine.calls.call import Line
 from engine.live.turn_clock import Point, TurnClock
 from engine.media.audio import Audio
 from engine.media.dtmf import pressed
@@ -240,9 +241,21 @@ def estimated_ms(text: str) -> int:
     return len(text) * MS_PER_CHARACTER
 
 
-def lost_lines(call: Call, why: str) -> list[Draft]:
-    """Lines that were on their way when their voice was lost: nobody knows what was heard of them."""
-    cut = [line.say_id for line in call.transcript if line.playing and line.say_id]
-    return [Draft("say.failed", call.call_id, {"sayId": say_id, "error": why}) for say_id in cut] + [
-        Draft("say.skipped", call.call_id, {"sayId": say_id, "why": why}) for say_id in call.queued
-    ]
+def lost_lines(call: Call, why: str, now: int) -> list[Draft]:
+    """Lines that were on their way when their voice was lost. Nobody knows what was heard of them: at most what fits
+    into the time until `now` (epoch ms)."""
+    playing = [_lost(call, line, why, now) for line in call.transcript if line.playing and line.say_id]
+    return playing + [Draft("say.skipped", call.call_id, {"sayId": say_id, "why": why}) for say_id in call.queued]
+
+
+def _lost(call: Call, line: Line, why: str, now: int) -> Draft:
+    """A stream fell silent with us, so that its line was cut; a carrier's own voice went on without us."""
+    call_id = call.call_id
+    ms = max(0, min(now - line.at, estimated_ms(line.text)))
+    heard = heard_text(line.text, ms, estimated_ms(line.text))
+    if not heard:
+        return Draft("say.failed", call_id, {"sayId": line.say_id, "error": why})
+    if heard == line.text and call.media != "stream":
+        return Draft("say.heard", call_id, {"sayId": line.say_id, "ms": ms, "unconfirmed": True})
+    facts = {"sayId": line.say_id, "heardMs": ms, "heardText": heard, "unconfirmed": True, "why": why}
+    return Draft("say.cut", call_id, facts)

@@ -47,6 +47,11 @@ class _OnItsWay:
     taken: bool = False
 
 
+HEARD_SHARE: Final = 0.75
+LEFT_SHARE: Final = 0.5
+"""Shares of a line's estimated length after which it counts as said whole."""
+
+
 class NativeMouth(Speaking):
     """The voice of such a call. `instruct` puts a document into the live call, or raises CarrierError."""
 
@@ -270,8 +275,7 @@ class NativeMouth(Speaking):
     def _cut_playing(self) -> list[Draft]:
         elapsed = round(self._now_ms() - self._began_ms)
         return [
-            self._was_stopped(line, min(elapsed, _length_ms(line)), confirmed=False)
-            for line in self._at(Stage.PLAYING)
+            self._was_stopped(line, _heard_ms(line, elapsed), confirmed=False) for line in self._at(Stage.PLAYING)
         ]
 
     def _stop_playing(self) -> None:
@@ -295,3 +299,11 @@ class NativeMouth(Speaking):
 
 def _length_ms(line: Utterance) -> int:
     return duration_ms(line.text) if line.kind == "keys" else line.full_ms
+
+
+def _heard_ms(line: Utterance, elapsed: int) -> int:
+    """How much of a line was said after `elapsed` ms. The carrier's voice may be quicker than the estimate: most of a
+    line counts as all of it. A message on a machine is followed by our own hang-up, not by the machine's."""
+    length = _length_ms(line)
+    share = LEFT_SHARE if line.kind == "notify" else HEARD_SHARE
+    return length if elapsed >= length * share else elapsed

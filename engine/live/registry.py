@@ -98,7 +98,7 @@ class LiveCalls:
         if call is None:
             return []
         said_by_carrier = notice.closing(call, duration_s, epoch_ms())
-        return said_by_carrier or lost_lines(call, "the engine had stopped")
+        return said_by_carrier or lost_lines(call, "the engine had stopped", epoch_ms())
 
     def listen(self, call_id: str) -> Listener:
         """A new listener of a live call, also of one that still rings. Raises Refusal."""

@@ -119,6 +119,10 @@ class OpenAiBrain:
                     said += len(chunk.text)
                 if said >= MAX_REPLY_CHARS:
                     break
+        if not said and not reader.ends_call:
+            raise SpeechUnavailable(
+                "the model's answer held no words", "see whether response.base_url is a chat server's address"
+            )
         if reader.ends_call:
             if reader.farewell and not said:
                 yield Words(reader.farewell)

@@ -13,7 +13,7 @@ from engine.speech.brains.chat import messages
 from engine.speech.brains.openai import DEFAULT_MODEL, MAX_REPLY_CHARS, OpenAiBrain, Persona
 from engine.speech.ports import EndCall, Said, SpeechUnavailable, Words
 from tests.speech.brains.chat_server import Answer, ChatServer, Exchange, chat_server
-from tests.speech.brains.talk import agent, caller, conversation, ends, replies, text_of
+from tests.speech.brains.talk import agent, caller, conversation, replies, text_of
 
 TALK = conversation(agent("Hello."), caller("What are your hours?"))
 KEY = "sk-very-secret"
@@ -105,7 +105,18 @@ async def test_other_tools_do_not_end_the_call() -> None:
         await exchange.done()
 
     async with brain_on(answer) as (brain, _):
-        assert not ends(await replies(brain, TALK))
+        with pytest.raises(SpeechUnavailable, match="held no words"):
+            await replies(brain, TALK)
+
+
+async def test_an_answer_that_is_no_chat_stream_is_a_failure_and_not_silence() -> None:
+    async def answer(exchange: Exchange) -> None:
+        await exchange.event({"choices": [{"delta": {"content": ""}}]})
+        await exchange.done()
+
+    async with brain_on(answer) as (brain, _):
+        with pytest.raises(SpeechUnavailable, match="held no words"):
+            await replies(brain, TALK)
 
 
 async def test_a_server_that_does_not_stream_is_understood() -> None:
@@ -281,7 +292,10 @@ async def test_a_server_that_is_not_there_is_reported() -> None:
 
 
 async def test_our_numbers_can_have_a_persona_of_their_own() -> None:
-    async with chat_server(lambda exchange: exchange.done()) as server:
+    async def answer(exchange: Exchange) -> None:
+        await exchange.json(200, {"choices": [{"message": {"content": "At once."}}]})
+
+    async with chat_server(answer) as server:
         brain = OpenAiBrain(
             KEY, server.base_url, Persona("everyday"), {TALK.to_number: Persona("special", "You sell bread.")}
         )
