@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import re
 import socket
 from contextlib import AsyncExitStack
@@ -23,6 +24,7 @@ from engine.control.attach import Attachment, hello
 from engine.control.feed import Feed
 from engine.control.guard import Denial, Guard, is_loopback
 from engine.control.methods import Dispatcher
+from engine.web.ports import who_listens
 
 MAX_ATTACHED: Final = 32
 MAX_IN_FLIGHT: Final = 128
@@ -188,8 +190,10 @@ class Door:
             listening.bind(where)
         except OSError as error:
             listening.close()
+            holder = who_listens(port) if error.errno == errno.EADDRINUSE else None
+            held = f" (held by {holder})" if holder else ""
             raise DoorError(
-                f"The control door could not be opened on {host}:{port}: {error.strerror or error}.",
+                f"The control door could not be opened on {host}:{port}: {error.strerror or error}{held}.",
                 "Choose another control.port, or stop the program that uses this one.",
             ) from error
         shown = f"[{host}]" if ":" in host else host

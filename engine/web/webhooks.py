@@ -163,7 +163,8 @@ class WebhookPipeline:
         finally:
             if not settled:
                 self._replays.release(verdict.replay_key)
-        self._record(came, "ok", verdict.why, 200, outcome.effect, outcome.call_id, event.raw_type or event.type)
+        type_ = event.raw_type or event.type
+        self._record(came, "ok", verdict.why, reply.status, outcome.effect, outcome.call_id, type_)
         return _response(reply)
 
     async def _process(self, event: CarrierEvent) -> Outcome:
@@ -187,8 +188,9 @@ class WebhookPipeline:
         effect = "nothing: a replay"
         if document != tuple(outcome.document):
             effect += ", told to ask again"
-        self._record(came, "replay", "these bytes were seen before", 200, effect, outcome.call_id)
-        return _response(self._carrier.render(document))
+        reply = self._carrier.render(document)
+        self._record(came, "replay", "these bytes were seen before", reply.status, effect, outcome.call_id)
+        return _response(reply)
 
     def _failed(self, came: _Came, status: int, why: str) -> web.Response:
         """The carrier's request is genuine, but nothing came of it."""
