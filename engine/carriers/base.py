@@ -35,6 +35,20 @@ class Capabilities:
     answers_by_reply: bool = True
     """An inbound call is answered by the document in the webhook's reply, not by a REST command."""
 
+    def to_json(self) -> dict[str, bool]:
+        """As health shows them."""
+        return {
+            "streaming": self.streaming,
+            "nativeSpeech": self.native_speech,
+            "sendDtmf": self.send_dtmf,
+            "transfer": self.transfer,
+            "machineDetection": self.machine_detection,
+            "reopenStream": self.reopen_stream,
+            "inlineNotify": self.inline_notify,
+            "alerts": self.alerts,
+            "answersByReply": self.answers_by_reply,
+        }
+
 
 class CarrierError(Exception):
     """A carrier refused, failed or could not be reached. Keeps the carrier's own words."""
@@ -283,6 +297,8 @@ class Alert:
     """Epoch ms."""
     url: str = ""
     """The address that it is about."""
+    unreachable: bool = False
+    """The carrier got nothing usable from an address of ours, or could not connect to it."""
 
 
 @dataclass(frozen=True, slots=True)

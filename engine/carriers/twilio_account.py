@@ -9,7 +9,7 @@ from urllib.parse import parse_qs
 
 from engine.calls import State
 from engine.carriers.base import Alert, CarrierStatus, LostDial
-from engine.carriers.twilio_errors import docs_link, explain, plain
+from engine.carriers.twilio_errors import UNREACHABLE, docs_link, explain, plain
 
 TIMEOUT_S: Final = 10.0
 """Seconds that one request may take."""
@@ -126,4 +126,5 @@ def alert(sid: str, code: str, level: str, text: str, link: str, at: int | None,
         level == "0",
         at,
         url,
+        number in UNREACHABLE,
     )

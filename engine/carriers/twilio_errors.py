@@ -23,6 +23,8 @@ twice. dial: neither, and there is no call yet that could be gone."""
 NOT_FOUND: Final = 20404
 WRONG_STATE: Final = 21220
 """The call is not in a state for this: it still rings, is over already, or is changing just now."""
+UNREACHABLE: Final = frozenset({*range(11200, 11300), 15003})
+"""An HTTP request of Twilio's to an address of ours failed; 15003 is about a status callback."""
 _TEXT_LIMIT: Final = 400
 _KINDS: Final[Mapping[int, Kind]] = {
     10001: "refused",

@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from typing import Final
+from urllib.parse import urlsplit, urlunsplit
 
 from engine.calls import Call, Draft, State
-from engine.carriers.base import Carrier, CarrierError
+from engine.carriers.base import Alert, Carrier, CarrierError
 from engine.recorder import Recorder
 
 log = logging.getLogger(__name__)
@@ -29,6 +30,16 @@ def in_trouble(call: Call) -> bool:
     return call.answered_at is not None and "heard" not in call.rungs
 
 
+def about(alert: Alert) -> dict[str, str]:
+    """A note of the carrier's as the error of a call."""
+    facts = {"message": alert.message, "carrierCode": alert.code, "link": alert.link}
+    if not alert.unreachable:
+        return {"code": "carrier_error" if alert.error else "carrier_warning", **facts}
+    url = urlunsplit((*urlsplit(alert.url)[:3], "", ""))
+    at = f" at {url}" if url else ""
+    return {"code": "webhook_unreachable", **facts, "message": f"webhook not reachable{at}: {alert.message}"}
+
+
 class Alerts:
     """Asks one carrier about calls in trouble."""
 
@@ -43,7 +54,8 @@ class Alerts:
             return
         if not self._carrier.capabilities.alerts or after.provider_call_id is None or len(self._asking) >= MAX_ASKING:
             return
-        task = asyncio.create_task(self._ask(after.call_id, after.provider_call_id))
+        told = [dict(after.error)] if after.error is not None else []
+        task = asyncio.create_task(self._ask(after.call_id, after.provider_call_id, told))
         self._asking.add(task)
         task.add_done_callback(self._asking.discard)
 
@@ -54,8 +66,8 @@ class Alerts:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _ask(self, call_id: str, provider_call_id: str) -> None:
-        told: set[str] = set()
+    async def _ask(self, call_id: str, provider_call_id: str, told: list[dict[str, str]]) -> None:
+        """`told`: errors that the record has already. A carrier notes each of its tries."""
         for pause in PAUSES:
             await asyncio.sleep(pause)
             try:
@@ -63,9 +75,7 @@ class Alerts:
             except CarrierError as error:
                 log.warning("call %s: the carrier was not to be asked for its notes: %s", call_id, error)
                 continue
-            for alert in reversed(alerts):
-                if alert.id not in told:
-                    told.add(alert.id)
-                    facts = {"message": alert.message, "carrierCode": alert.code, "link": alert.link}
-                    code = "carrier_error" if alert.error else "carrier_warning"
-                    self._recorder.post(Draft("call.error", call_id, {"code": code, **facts}))
+            for facts in map(about, reversed(alerts)):
+                if facts not in told:
+                    told.append(facts)
+                    self._recorder.post(Draft("call.error", call_id, facts))

@@ -31,6 +31,7 @@ from engine.live.routes import first_words, response_timeout
 from engine.live.streamed import Streamed
 from engine.live.transfer import SORRY, Handover
 from engine.live.turn_clock import TurnClock
+from engine.live.unreached import Unreached
 from engine.media.audio import Audio
 from engine.media.session import MediaSession
 from engine.media.wire import Started
@@ -130,6 +131,8 @@ class LiveCall:
             yield NoticeWatch(self.call_id, self._parts, self.answered).run()
         else:
             yield Limits(self.call_id, self._parts, self.answered, up).run()
+            if self._call.direction == "outbound":
+                yield Unreached(self.call_id, self._parts).run()
         if self._native is not None:
             yield self._native.ears.run()
         if self._call.media == "native" and self._native is not None:

@@ -26,6 +26,8 @@ RING_SLACK_SECONDS: Final = 10.0
 SAID_SLACK_SECONDS: Final = 20.0
 """How long after its time the carrier may be silent about an answer or an end before it is asked."""
 ASK_SECONDS: Final = 10.0
+UNTOLD_SECONDS: Final = 5.0
+"""The same while no webhook of the call has come at all: then perhaps none will."""
 
 
 def queued(call_id: str, text: str) -> Draft:
@@ -79,11 +81,16 @@ class NoticeWatch:
     async def run(self) -> None:
         """Return, or are cancelled, when the call is over."""
         config = self._parts.config
-        deadline = config.ring_timeout_ms / 1000 + RING_SLACK_SECONDS
-        while not await self._told_within(deadline):
-            if await self._over_or_answered():
-                return
-            deadline = ASK_SECONDS
+        ringing = config.ring_timeout_ms / 1000 + RING_SLACK_SECONDS
+        wait = UNTOLD_SECONDS
+        while not await self._told_within(wait):
+            ringing -= wait
+            if self._untold or ringing <= 0:
+                if await self._over_or_answered():
+                    return
+                wait = UNTOLD_SECONDS if self._untold else ASK_SECONDS
+            else:
+                wait = ringing
         call = self._parts.book.get(self._call_id)
         text = call.message if call is not None else ""
         said = ceil(estimated_ms(text) / 1000) + config.outbound.notify_hangup_delay_sec + SAID_SLACK_SECONDS
@@ -96,6 +103,12 @@ class NoticeWatch:
                 return
             wait = min(ASK_SECONDS, left)
         self._parts.hang_up(self._call_id, State.TIMEOUT, "engine", "the call reached max_duration_seconds")
+
+    @property
+    def _untold(self) -> bool:
+        """No webhook of this call has come."""
+        call = self._parts.book.get(self._call_id)
+        return call is not None and "signed" not in call.rungs
 
     async def _told_within(self, seconds: float) -> bool:
         try:

@@ -15,7 +15,7 @@ from engine.carriers.base import CarrierError, CarrierStatus
 from engine.clock import epoch_ms
 from engine.config import parse_config
 from engine.live import notice
-from engine.live.notice import ASK_SECONDS, NoticeWatch
+from engine.live.notice import ASK_SECONDS, UNTOLD_SECONDS, NoticeWatch
 from engine.live.parts import Parts
 from tests.virtual_time import virtual_time
 
@@ -149,11 +149,21 @@ async def test_a_carrier_that_does_not_say_is_asked_again_and_the_call_is_not_en
     away = CarrierError("away", kind="retry")
     over = CarrierStatus(live=False, reason=State.COMPLETED, raw="completed", answered=True, duration_s=9)
     case = Case(says=[away, away, over])
+    case.post(Draft("webhook.received", "c", {"verdict": "ok"}))
     began = asyncio.get_running_loop().time()
     await case.watch().run()
     assert case.asked == 3
     assert asyncio.get_running_loop().time() - began == 30 + 10 + 2 * ASK_SECONDS
     assert case.call.end_reason is State.COMPLETED
+
+
+@virtual_time
+async def test_a_notice_of_which_no_webhook_ever_came_is_asked_about_within_seconds() -> None:
+    case = Case(says=[CarrierStatus(live=False, reason=State.BUSY, raw="busy")])
+    began = asyncio.get_running_loop().time()
+    await case.watch().run()
+    assert asyncio.get_running_loop().time() - began == UNTOLD_SECONDS
+    assert case.call.end_reason is State.BUSY
 
 
 @virtual_time
