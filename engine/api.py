@@ -44,14 +44,18 @@ Slug = Literal[
 class Refusal(Exception):
     """The engine will not do, or could not do, what was asked. Nothing was lost."""
 
-    def __init__(self, code: Slug, error: str, hint: str = "") -> None:
+    def __init__(self, code: Slug, error: str, hint: str = "", *, call_id: str = "") -> None:
+        """`call_id`: a call that exists although the request failed, and can be asked about."""
         super().__init__(error)
         self.code: Slug = code
         self.error = error
         self.hint = hint
+        self.call_id = call_id
 
-    def to_json(self) -> dict[str, Any]:
-        return {"success": False, "code": self.code, "error": self.error, "hint": self.hint}
+    def data(self) -> dict[str, Any]:
+        """What is told beside the sentence."""
+        call = {"callId": self.call_id} if self.call_id else {}
+        return {"code": self.code, "hint": self.hint, **call}
 
 
 class EngineFailed(Refusal):
@@ -171,7 +175,7 @@ class EngineApi(Protocol):
         """Per stage: count, minMs, maxMs, avgMs, p50Ms, p95Ms over the last `last` turns."""
 
     def health(self) -> Mapping[str, Any]:
-        """engine, exposure, speech, store and slots, as the panel shows them."""
+        """engine, carrier (what it can do), exposure, speech, store and slots, as the panel shows them."""
 
     def cursor(self) -> Cursor:
         """The end of the log."""

@@ -211,6 +211,7 @@ class Operations:
                 "outcome_unknown",
                 f"the carrier may or may not have placed the call {call_id}: {error}",
                 f"it is being looked up and will not be dialled again; see `voicecall status --call-id {call_id}`",
+                call_id=call_id,
             ) from error
         self._recorder.post(
             Draft("call.error", call_id, {"code": "carrier_refused", **facts}),

@@ -100,9 +100,9 @@ def run(args: argparse.Namespace) -> int:
     except NoEngine as error:
         return fail(out, NO_ENGINE, "no_engine", error.error, error.hint)
     except Refusal as refusal:
-        return fail(
-            out, TIMED_OUT if refusal.code == "timeout" else FAILED, refusal.code, refusal.error, refusal.hint
-        )
+        code = TIMED_OUT if refusal.code == "timeout" else FAILED
+        more = {"callId": refusal.call_id} if refusal.call_id else {}
+        return fail(out, code, refusal.code, refusal.error, refusal.hint, **more)
     except StoreError as error:
         return fail(out, FAILED, "store_failed", error.error, error.hint)
     except OSError as error:

@@ -65,11 +65,10 @@ def too_many(body: bytes | str, limit: int) -> bytes:
 
 def failure(request_id: object, code: int, refusal: Refusal) -> _Response:
     """An error response: `code` is JSON-RPC's, `data.code` the slug."""
-    data = {"code": refusal.code, "hint": refusal.hint}
     return {
         "jsonrpc": "2.0",
         "id": request_id,
-        "error": {"code": code, "message": refusal.error, "data": data},
+        "error": {"code": code, "message": refusal.error, "data": refusal.data()},
     }
 
 

@@ -157,7 +157,7 @@ class Transfers:
             if error.kind == "unknown" and await self._has_gone(live, call):
                 log.warning("call %s: the transfer happened although the carrier did not say so", live.call_id)
                 return
-            raise _refusal(error) from error
+            raise _refusal(error, live.call_id) from error
 
     @staticmethod
     async def _has_gone(live: Handed, call: Call) -> bool:
@@ -172,7 +172,8 @@ class Transfers:
         return True
 
 
-def _refusal(error: CarrierError) -> Refusal:
+def _refusal(error: CarrierError, call_id: str) -> Refusal:
     codes: dict[str, Slug] = {"gone": "call_ended", "unknown": "outcome_unknown"}
     said = "may or may not have been" if error.kind == "unknown" else "was not"
-    return Refusal(codes.get(error.kind, "carrier_refused"), f"the call {said} transferred: {error}", error.link)
+    code, what = codes.get(error.kind, "carrier_refused"), f"the call {said} transferred: {error}"
+    return Refusal(code, what, error.link, call_id=call_id if code == "outcome_unknown" else "")

@@ -84,6 +84,17 @@ def test_an_engine_that_waited_in_vain_exits_4(run: Run, engine: Running, monkey
     assert (ran.code, ran.json["code"]) == (4, "timeout")
 
 
+def test_a_dial_with_an_unknown_outcome_names_its_call(
+    run: Run, engine: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def lost(*_: object, **__: object) -> str:
+        raise Refusal("outcome_unknown", "The carrier may have placed it.", "Look it up.", call_id="c-1")
+
+    monkeypatch.setattr(engine.engine, "initiate", lost)
+    ran = run("call", "-t", "+15550100142", "-m", "Hi")
+    assert (ran.code, ran.json["code"], ran.json["callId"]) == (1, "outcome_unknown", "c-1")
+
+
 @pytest.mark.parametrize(
     "line",
     [

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from engine.api import Refusal
 from engine.control import rpc
 from engine.control.methods import METHODS, Dispatcher
 from engine.store import EventLog
@@ -107,6 +108,17 @@ async def test_what_fails_unexpectedly_is_an_internal_error_without_its_insides(
     error = (await ask(dispatcher, request()))["error"]
     assert (error["code"], error["data"]["code"]) == (rpc.INTERNAL_ERROR, "internal_error")
     assert "division" not in json.dumps(error)
+
+
+async def test_a_refusal_about_a_call_that_exists_names_it_in_its_data(
+    dispatcher: Dispatcher, engine: EchoEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def lost(*_: object, **__: object) -> str:
+        raise Refusal("outcome_unknown", "It may have been placed.", "Look it up.", call_id="c-1")
+
+    monkeypatch.setattr(engine, "initiate", lost)
+    answer = await ask(dispatcher, request("voicecall.initiate", to="+15550100142", message="Hi"))
+    assert answer["error"]["data"] == {"code": "outcome_unknown", "hint": "Look it up.", "callId": "c-1"}
 
 
 async def test_a_store_that_fails_is_a_refusal_of_its_own(dispatcher: Dispatcher, engine: EchoEngine) -> None:

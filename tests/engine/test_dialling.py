@@ -150,6 +150,7 @@ async def test_a_dial_that_fails_in_our_own_code_is_uncertain_and_keeps_no_slot(
         with pytest.raises(Refusal) as refused:
             await at.engine.initiate("+15550100142", "Hello.", "conversation")
         assert refused.value.code == "outcome_unknown"
+        assert refused.value.data()["callId"] == at.engine.live_calls()[0].call_id
         async with asyncio.timeout(10):
             async for _ in at.engine.watch(None, 100):
                 if not at.engine.live_calls():

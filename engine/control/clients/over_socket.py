@@ -125,10 +125,10 @@ class SocketClient(EngineClient):
             error = answer["error"]
             data = error.get("data") or {}
             code, hint = data.get("code"), str(data.get("hint", ""))
-            message = str(error["message"])
+            message, call_id = str(error["message"]), str(data.get("callId", ""))
         except (ValueError, KeyError, TypeError, AttributeError):
             raise NoEngine(f"What answers at {self._where} is not an engine.", "Check the address.") from None
-        raise Refusal(code if code in _SLUGS else "internal_error", message, hint)
+        raise Refusal(code if code in _SLUGS else "internal_error", message, hint, call_id=call_id)
 
     async def watch(self, cursor: Cursor | None = None, last: int = 0) -> AsyncIterator[Batch]:
         import aiohttp
