@@ -12,6 +12,7 @@ from engine.calls import Call
 from engine.carriers.factory import make_carrier
 from engine.config import Config, parse_config
 from engine.engine import Engine
+from engine.simulator.voices import VoiceBank
 from engine.speech.brains.script import ScriptBrain
 from engine.speech.desk import SpeechDesk
 from engine.store import DATABASE_NAME, LOCK_NAME, EngineLock, EventLog
@@ -66,10 +67,12 @@ class Live:
         return [event.type for event in (await self.engine.events(cursor, call.call_id, limit=5000)).events]
 
 
-def config_for(far: TwilioFar, outbound: Mapping[str, Any], changes: Mapping[str, Any]) -> Config:
-    """The configuration of an account at the far end, on any free port."""
+def config_for(
+    far: TwilioFar, outbound: Mapping[str, Any], changes: Mapping[str, Any], twilio: Mapping[str, Any] | None = None
+) -> Config:
+    """The configuration of an account at the far end, on any free port; `twilio` is more of that part of it."""
     config = parse_config(b"", None, {}).config
-    account = {"account_sid": far.settings.account_sid, "auth_token": far.settings.auth_token}
+    account = {"account_sid": far.settings.account_sid, "auth_token": far.settings.auth_token, **(twilio or {})}
     return config.model_copy(
         update={
             "provider": "twilio",
@@ -84,12 +87,22 @@ def config_for(far: TwilioFar, outbound: Mapping[str, Any], changes: Mapping[str
 
 @asynccontextmanager
 async def live(
-    state_dir: Path, wait_speed: float = 20, changes: Mapping[str, Any] | None = None, **outbound: Any
+    state_dir: Path,
+    wait_speed: float = 20,
+    changes: Mapping[str, Any] | None = None,
+    *,
+    settings: Mapping[str, Any] | None = None,
+    twilio: Mapping[str, Any] | None = None,
+    voices: VoiceBank | None = None,
+    hears: str = "what are your opening hours",
+    **outbound: Any,
 ) -> AsyncIterator[Live]:
-    """`changes` are to the configuration, `outbound` to that part of it. Our number rings here."""
-    async with TwilioFar(Settings(callers=CALLERS, say_speed=20, wait_speed=wait_speed)) as far:
-        config = config_for(far, outbound, changes or {})
-        desk = SpeechDesk(Understands(), Humming(), ScriptBrain())
+    """`changes` are to the configuration, `twilio` and `outbound` to those parts of it, `settings` to the far end.
+    `voices` are those of the people there, and `hears` is what is understood of them. Our number rings here."""
+    set_up = {"callers": CALLERS, "say_speed": 20, "wait_speed": wait_speed, **(settings or {})}
+    async with TwilioFar(Settings(**set_up), voices) as far:
+        config = config_for(far, outbound, changes or {}, twilio)
+        desk = SpeechDesk(Understands(hears), Humming(), ScriptBrain())
         with EngineLock.acquire(state_dir / LOCK_NAME, version="test") as lock:
             async with await EventLog.open(state_dir / DATABASE_NAME) as log:
                 engine = Engine(config, state_dir, lock, log, await make_carrier(config, state_dir), desk)
