@@ -21,6 +21,7 @@ with a strictly increasing `seq`. Readers ignore types and keys that they do not
 | stream.started | streamId, encoding, sampleRate |
 | stream.first_frame | streamId |
 | stream.lost, stream.resumed | streamId, why? |
+| stream.refused | streamId, why: a media socket that named the call and may not carry it |
 | speech.ready | engine |
 | speech.started | - |
 | speech.final | text, turn, startedAt (epoch ms), backchannel? (said under our voice, not answered) |
@@ -73,6 +74,7 @@ EVENT_TYPES: frozenset[str] = frozenset(
         "stream.first_frame",
         "stream.lost",
         "stream.resumed",
+        "stream.refused",
         "speech.ready",
         "speech.started",
         "speech.final",

@@ -157,17 +157,16 @@ class MediaDoor:
             raise NotAdmitted(WSCloseCode.POLICY_VIOLATION, "the start frame names no live call of ours")
         token = started.parameters.get("token") or request.match_info.get("token", "")
         if not self._tokens.redeem(call.call_id, token):
-            self._post(
-                Draft(
-                    "call.error",
-                    call.call_id,
-                    {"code": "stream_token", "message": "a media socket had no valid token"},
-                )
-            )
-            raise NotAdmitted(WSCloseCode.POLICY_VIOLATION, "the stream token is not valid")
+            raise self._refused(call, started, WSCloseCode.POLICY_VIOLATION, "the stream token is not valid")
         if started.format != PHONE:
-            raise NotAdmitted(WSCloseCode.UNSUPPORTED_DATA, f"{started.format} is not telephone audio")
+            why = f"{started.format} is not telephone audio"
+            raise self._refused(call, started, WSCloseCode.UNSUPPORTED_DATA, why)
         return call
+
+    def _refused(self, call: Call, started: Started, code: int, why: str) -> NotAdmitted:
+        """A socket that may not carry its call. The call itself may be fine, so this is no error of the call."""
+        self._post(Draft("stream.refused", call.call_id, {"streamId": started.stream_id, "why": why}))
+        return NotAdmitted(code, why)
 
     async def _serve(
         self,

@@ -97,8 +97,8 @@ async def test_a_wrong_token_gets_no_stream_and_is_told_to_the_operator(
     async with await carrier.dial(ringing.url) as socket:
         await socket.send_str(start_frame(ringing.provider_call_id, token))
         assert await closed_with(socket) == POLICY
-    call = await run.until_call(ringing.call_id, lambda call: call.error is not None)
-    assert call.live and call.error is not None and call.error["code"] == "stream_token"
+    refused = await run.until_event(lambda event: event.type == "stream.refused")
+    assert (refused.call_id, refused.data["why"]) == (ringing.call_id, "the stream token is not valid")
     assert not has_stream(run, ringing.call_id)
 
 
@@ -113,6 +113,12 @@ async def test_a_token_is_good_once_and_for_its_own_call_alone(carrier: CarrierS
         async with await carrier.dial(first.url) as again:
             await again.send_str(start_frame(first.provider_call_id, first.token, "MZ2"))
             assert await closed_with(again) == POLICY
+        refused = await run.until_event(
+            lambda event: event.type == "stream.refused" and event.data["streamId"] == "MZ2"
+        )
+        healthy = run.engine.call(first.call_id)
+        assert refused.call_id == first.call_id
+        assert healthy is not None and healthy.live and healthy.error is None, "what was refused is not its error"
         assert not good.closed
         assert run.engine.health()["exposure"]["streams"] == 1
     assert not has_stream(run, second.call_id)
