@@ -68,6 +68,8 @@ class LiveCall:
         self._questions = Questions()
         self.listeners = Listeners()
         self.handover = Handover(call.transferred_to)
+        self.orders = asyncio.Lock()
+        """Held while the carrier is told what the call does now: what is told last has to arrive last."""
         self._streamed: Streamed | None = None
         self._native: Native | None = None
         self.mouth: Speaking
@@ -204,11 +206,13 @@ class LiveCall:
         """Ask the carrier to open the media stream again."""
         parts = self._parts
         again = connect(self.call_id, parts.stream_url(), parts.webhook_url(), parts.issue_token(self.call_id))
-        await parts.carrier.reopen_stream(self._streamless(), again)
+        async with self.orders:
+            await parts.carrier.reopen_stream(self._streamless(), again)
 
     async def _instruct(self, document: Document) -> None:
         """Replace what a call without a stream does now."""
-        await self._parts.carrier.instruct(self._streamless(), document)
+        async with self.orders:
+            await self._parts.carrier.instruct(self._streamless(), document)
 
     def _streamless(self) -> Streamless:
         """Proof that no document can cut anybody off now. Raises CarrierError where a stream is up, or the caller

@@ -63,6 +63,7 @@ class Handed(Protocol):
 
     call_id: str
     handover: Handover
+    orders: asyncio.Lock
 
     def let_go(self) -> None:
         """The caller is away: be silent, answer nothing."""
@@ -152,7 +153,8 @@ class Transfers:
 
     async def _ask(self, live: Handed, call: Call, order: Transfer) -> None:
         try:
-            await self._carrier.transfer(call.provider_call_id or "", order)
+            async with live.orders:  # a document that is on its way would fetch the caller back
+                await self._carrier.transfer(call.provider_call_id or "", order)
         except CarrierError as error:
             if error.kind == "unknown" and await self._has_gone(live, call):
                 log.warning("call %s: the transfer happened although the carrier did not say so", live.call_id)

@@ -64,6 +64,7 @@ class FakeCarrier:
         self.dialled: list[DialOrder] = []
         self.hung_up: list[str] = []
         self.keys: list[str] = []
+        self.instructing: list[Document] = []
         self.instructed: list[Document] = []
         self.transfers: list[Transfer] = []
         self.reopened: list[Connect] = []
@@ -71,6 +72,7 @@ class FakeCarrier:
         self.fail: dict[str, CarrierError] = {}
         self.during_transfer: asyncio.Event | None = None
         """Set by a test that wants the request to take until then."""
+        self.during_instruct: asyncio.Event | None = None
         self.during_hang_up: asyncio.Event | None = None
         self.changed = asyncio.Event()
 
@@ -129,6 +131,10 @@ class FakeCarrier:
         self.keys.append(digits)
 
     async def instruct(self, call: Streamless, document: Document) -> None:
+        self.instructing.append(document)
+        self.changed.set()
+        if self.during_instruct is not None:
+            await self.during_instruct.wait()
         self._asked("instruct")
         self.instructed.append(document)
 

@@ -289,6 +289,25 @@ async def test_what_the_caller_said_last_is_not_answered_when_they_are_away(tmp_
         assert not live.replies.pending and not live.mouth.busy
 
 
+async def test_a_document_that_is_on_its_way_to_the_carrier_can_not_arrive_after_the_transfer(tmp_path: Path) -> None:
+    async with table(tmp_path, streaming={"enabled": False}) as at:
+        at.carrier.during_instruct = asyncio.Event()
+        call = await at.call_out("Hello.")
+        await at.tell("answered", sid(call), direction="outbound", wants_document=True)
+        await at.until_event(call, "say.heard")
+        speaking = asyncio.create_task(at.engine.speak(call.call_id, "One moment.", "cli"))
+        await at.carrier.until(at.carrier.instructing)
+        asked = asyncio.create_task(at.engine.transfer(call.call_id, ELSEWHERE, "cli"))
+        await at.until_event(call, "operator.acted", action="transfer")
+        await asyncio.sleep(0.05)  # nothing is told while it waits
+        assert at.carrier.transfers == [] and not asked.done()
+        at.carrier.during_instruct.set()
+        await asked
+        assert len(at.carrier.instructed) == len(at.carrier.transfers) == 1
+        await asyncio.gather(speaking, return_exceptions=True)  # cut, or skipped
+        assert at.carrier.instructing == at.carrier.instructed, "and none is sent afterwards"
+
+
 async def test_a_call_that_is_being_ended_is_not_put_through(tmp_path: Path) -> None:
     async with table(tmp_path) as at:
         at.carrier.during_hang_up = asyncio.Event()
