@@ -28,6 +28,7 @@ async def test_a_notice_whose_document_does_not_fit_in_the_request_is_fetched_an
             assert done.code == 0, done.err
             call_id = done.json["callId"]
             await until_event(client, call_id, "call.ended")
+            await far.call().until_over()
         (request,) = [request for request in far.requests if request.operation == "dial"]
         assert "Url" in request.form and "Twiml" not in request.form
         assert "".join(spoken.text for spoken in far.call().spoken).replace(" ", "") == text.replace(" ", "")

@@ -166,7 +166,7 @@ async def test_a_stream_that_does_not_come_about_is_the_rung_that_is_missing(tmp
 
 
 async def test_a_caller_who_interrupts_is_let_speak_and_our_line_keeps_what_was_heard(tmp_path: Path) -> None:
-    """Pains C3, C4; trap 1.5/clear: Twilio's buffer is emptied, and a mark that then comes back counts for nothing."""
+    """Pains C3, C4; trap 1.5/clear: Twilio's buffer is emptied, and a mark that then returns counts for nothing."""
     line = "This is a very long message that nobody wants to hear to its end. " * 5
     async with live(tmp_path, settings={"callers": TALKERS}, voices=VoiceBank()) as at:
         call, far = await at.dial(INTERRUPTER, line.strip())
