@@ -66,6 +66,7 @@ _HINTS: Final[Mapping[int, str]] = {
     13226: "the country code is wrong",
     13227: "allow the country in the Twilio console: Voice, Settings, Geo permissions",
     13247: "the caller id is not a number of this account",
+    13248: "the caller id is too long to be a number",
     13520: "there was nothing to say",
     20003: "check twilio.account_sid and twilio.auth_token; each region has tokens of its own",
     20005: "the account is not active: see the Twilio console",

@@ -135,3 +135,21 @@ def test_any_answer_at_all_becomes_an_error(status: int, content: bytes) -> None
 @given(st.text(max_size=2000))
 def test_a_carriers_words_are_one_printable_line(text: str) -> None:
     assert plain(text).isprintable() and len(plain(text)) <= 400
+
+
+MET = (
+    *(10004, 11200, 11205, 11210, 11215, 11220, 11235, 11237, 11750, 11770, 12100, 12200, 12300, 13214, 13223, 13224),
+    *(13225, 13227, 13248, 13520, 20003, 20404, 20429, *range(21210, 21221), 31901, 31902, 31903, 31904, 31910),
+    *(31920, 31921, 31922, 31923, 31924, 31930, 31931, 31941, 31950, 31951),
+)
+"""What users of Twilio's voice meet, of its error dictionary; 64xxx belongs to <Pay> and ConversationRelay."""
+
+
+@pytest.mark.parametrize("code", MET)
+def test_every_code_that_users_meet_says_what_to_do(code: int) -> None:
+    """Trap 1.7/explained."""
+    hint = explain(code)
+    assert hint and hint.isprintable() and not hint.endswith(".")
+    failure = read_failure(400, body(code, "Twilio's own words", 400))
+    error = from_failure(failure, "place the call", "dial")
+    assert hint in str(error) and "Twilio's own words" in str(error) and error.link.endswith(f"/{code}")

@@ -169,6 +169,26 @@ async def test_keys_reach_the_carrier_as_tones_that_a_receiver_understands(serve
         assert keys_in(audio) == "19#"
 
 
+async def test_a_ping_of_the_carrier_is_answered_while_it_sends(server: Server) -> None:
+    """Trap 1.5/pings: a proxy that gets no pong takes the socket for dead."""
+    async with (
+        aiohttp.ClientSession() as client,
+        client.ws_connect(f"http://127.0.0.1:{server.port}/ws", autoping=False) as ws,
+    ):
+        await ws.send_str(START)
+        _, call = await server.sessions.get()
+        await ws.send_str(media_frame(LOUD, 0))
+        await ws.ping(b"still there?")
+        await ws.send_str(media_frame(LOUD, 20))
+        async for message in ws:
+            if message.type is aiohttp.WSMsgType.PONG:
+                assert message.data == b"still there?"
+                break
+        else:
+            raise AssertionError("the socket was closed instead")
+        await call.until(lambda: len(call.frames) == 2)
+
+
 async def test_garbage_is_counted_and_the_stream_goes_on(server: Server) -> None:
     async with carrier(server) as (ws, media, call):
         for garbage in ("", "{", "[]", '{"event":"no"}', event("media", media={"payload": "%%%"})):

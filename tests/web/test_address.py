@@ -301,6 +301,15 @@ class TestMediaSockets:
                 assert await self.dial(server, signed) == 101
             assert await self.dial(server, "https://calls.example.com/voice/stream") == 401
 
+    async def test_the_name_of_the_header_may_be_written_in_any_case(self) -> None:
+        """Trap 1.5/header-case, for the upgrade."""
+        async with self.running() as server, aiohttp.ClientSession() as http:
+            url = server.url.replace("http", "ws", 1).replace(PATH, "/voice/stream")
+            signature = RequestValidator(self.TOKEN).compute_signature(url, {})
+            for name in ("x-twilio-signature", "X-TWILIO-SIGNATURE"):
+                async with asyncio.timeout(LIMIT_S), http.ws_connect(url, headers={name: signature}) as socket:
+                    assert not socket.closed
+
     async def test_hosts_that_are_not_allowed_open_no_socket(self) -> None:
         config = b"webhook_security: {allowed_hosts: [calls.example.com]}"
         async with self.running(config) as server:

@@ -24,7 +24,7 @@ from engine.carriers.twilio_signature import SigningKeys
 from engine.simulator.signing import signed_headers
 from engine.store import StoreError
 from engine.web.limits import MAX_BODY, MAX_IN_FLIGHT
-from engine.web.webhooks import Outcome
+from engine.web.webhooks import ANSWER_SECONDS, Outcome
 from tests.web.rig import LIMIT_S, PATH, SECRET, Front, front, webhook
 
 
@@ -208,6 +208,14 @@ class TestTwilioBehindProxies:
         more = {name.replace("_", "-"): value for name, value in headers.items()}
         body = urlencode(self.FORM).encode()
         return (await server.ask("POST", server.url + query, body, sent | more))[0]
+
+    @pytest.mark.parametrize("name", ["X-Twilio-Signature", "x-twilio-signature", "X-TWILIO-SIGNATURE"])
+    async def test_the_name_of_the_header_may_be_written_in_any_case(self, name: str) -> None:
+        """Trap 1.5/header-case: proxies and HTTP/2 write it in lower case."""
+        async with self.running() as server:
+            signature = RequestValidator(self.TOKEN).compute_signature(server.url, self.FORM)
+            sent = {name: signature, "Content-Type": "application/x-www-form-urlencoded"}
+            assert (await server.ask("POST", server.url, urlencode(self.FORM).encode(), sent))[0] == 200
 
     async def test_e2_a_proxy_may_change_host_port_and_path_of_a_public_address(self) -> None:
         async with self.running(f"public_url: {self.PUBLIC}".encode()) as server:
@@ -398,6 +406,11 @@ async def test_an_act_that_hangs_is_given_up_so_that_the_carrier_tries_again(
     assert (await server.post(body, signed))[0] == 503
     server.act = None
     assert (await server.post(body, signed))[0] == 200
+
+
+def test_we_give_up_before_the_carrier_does() -> None:
+    """Trap 1.3/15-s: Twilio waits 15 s for the whole exchange, and then takes no answer at all."""
+    assert ANSWER_SECONDS + 3 <= 15
 
 
 @pytest.mark.parametrize(
