@@ -215,6 +215,7 @@ class Operations:
             ) from error
         self._recorder.post(
             Draft("call.error", call_id, {"code": "carrier_refused", **facts}),
+            *self._calls.closing_facts(call_id),
             Draft("call.ended", call_id, {"reason": State.FAILED.value, "by": "carrier", "detail": str(error)}),
         )
         await self._recorder.settle()

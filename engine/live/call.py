@@ -130,7 +130,7 @@ class LiveCall:
         yield self.mouth.run()
         up = self._streamed.up if self._streamed is not None else asyncio.Event()
         if self._call.media == "inline":
-            yield NoticeWatch(self.call_id, self._parts, self.answered).run()
+            yield NoticeWatch(self.call_id, self._parts, self.answered, self.closing_facts).run()
         else:
             yield Limits(self.call_id, self._parts, self.answered, up).run()
             if self._call.direction == "outbound":
@@ -149,6 +149,8 @@ class LiveCall:
         """The call has ended in the log."""
         self._questions.refuse(Refusal("call_ended", "the call ended before the caller answered"), for_good=True)
         self.listeners.close()
+        if not self._call.live:
+            self.mouth.cut("the call ended")  # what was queued while the end was being written down
         self._over.set()
 
     def closing_facts(self, duration_s: int | None = None) -> list[Draft]:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from math import ceil
 from typing import Final
 
 from engine.calls import Call, Draft, State
 from engine.carriers.base import CarrierError
-from engine.clock import epoch_ms
 from engine.live.lines import estimated_ms
 from engine.live.parts import Parts
 from engine.media.ledger import heard_text
@@ -73,10 +73,18 @@ def _say_id(call_id: str) -> str:
 class NoticeWatch:
     """The time limits of one such call, which also notice what no webhook told."""
 
-    def __init__(self, call_id: str, parts: Parts, answered: asyncio.Event) -> None:
+    def __init__(
+        self,
+        call_id: str,
+        parts: Parts,
+        answered: asyncio.Event,
+        closing_facts: Callable[[int | None], list[Draft]],
+    ) -> None:
+        """`closing_facts`: what was heard of every line of the call, which was so many seconds long."""
         self._call_id = call_id
         self._parts = parts
         self._answered = answered
+        self._closing_facts = closing_facts
 
     async def run(self) -> None:
         """Return, or are cancelled, when the call is over."""
@@ -135,12 +143,11 @@ class NoticeWatch:
             await self._parts.recorder.settle()
         if status.live:
             return False
-        call = self._parts.book.get(self._call_id) or call
         facts = {
             "reason": (status.reason or State.COMPLETED).value,
             "by": "carrier",
             "detail": "it said so when asked",
         }
-        drafts = closing(call, status.duration_s, epoch_ms())
+        drafts = self._closing_facts(status.duration_s)
         self._parts.recorder.post(*drafts, Draft("call.ended", self._call_id, facts))
         return True

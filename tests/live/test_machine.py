@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
@@ -10,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.calls import Call, State
+from engine.api import Refusal
+from engine.calls import Call, Cursor, Draft, Event, State
 from engine.carriers.base import AnsweredBy, CarrierError, Hangup, Pause, Redirect, Say
 from engine.live import machine
 from engine.live.machine import Setting, after_notice, decide, detection, ended_as, notice
@@ -18,6 +21,7 @@ from engine.live.turn_clock import TurnClock
 from tests.engine.fake_carrier import Table, config_of, sid, table, without
 
 MESSAGE = "Your table is ready."
+ENDS = ("say.heard", "say.cut", "say.skipped", "say.failed")
 VERDICTS: tuple[AnsweredBy, ...] = get_args(AnsweredBy)
 SETTINGS: tuple[Setting, ...] = get_args(Setting)
 
@@ -309,6 +313,55 @@ async def test_the_machine_hung_up_by_itself_while_the_message_was_left(tmp_path
         await verdict(at, call, "machine_end")
         await at.tell("ended", sid(call), reason="completed")
         assert at.now(call).end_reason is State.VOICEMAIL
+
+
+async def test_a_message_that_is_being_left_has_an_end_although_nobody_told_that_of_the_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.live.notice.SAID_SLACK_SECONDS", 0)
+    monkeypatch.setattr("engine.live.notice.ASK_SECONDS", 0.2)
+    async with table(tmp_path, outbound=settings("leave_message")) as at:
+        call = await at.call_out("Hi.", "notify")
+        await at.tell("answered", sid(call))
+        await verdict(at, call, "machine_end")
+        await at.until_event(call, "say.started")
+        await at.carrier.until(at.carrier.instructed)
+        at.carrier.hung_up.append(sid(call))  # over there, and no webhook says so
+        await at.until(call, lambda call: not call.live)
+        assert unended_lines(await at.events(call)) == {}
+
+
+async def test_a_notice_that_could_not_be_dialled_has_an_end(tmp_path: Path) -> None:
+    async with table(tmp_path) as at:
+        at.carrier.fail["dial"] = CarrierError("the number is no number")
+        with pytest.raises(Refusal):
+            await at.engine.initiate("+15550100142", MESSAGE, "notify")
+        beginning = Cursor(at.engine.cursor().generation, 0)
+        events = list((await at.engine.events(beginning, limit=5000)).events)
+        assert any(event.type == "say.queued" for event in events)
+        assert unended_lines(events) == {}
+
+
+async def test_a_line_that_is_queued_while_the_end_is_written_down_has_an_end_too(tmp_path: Path) -> None:
+    async with table(tmp_path, streaming={"enabled": False}) as at:
+        call = await at.call_out("Hello.")
+        await at.tell("answered", sid(call), wants_document=True)
+        live = at.engine._calls.get(call.call_id)
+        assert live is not None
+        ended = Draft("call.ended", call.call_id, {"reason": "completed"})
+        at.engine._recorder.post(*live.closing_facts(), ended)
+        line = live.say("Just a moment.", "agent")
+        assert await line.done == "skipped"
+        await at.engine._recorder.settle()
+        assert unended_lines(await at.events(call)) == {}
+
+
+def unended_lines(events: Sequence[Event]) -> dict[str, int]:
+    """Lines that have another number of ends than one."""
+    ends = Counter(event.data["sayId"] for event in events if event.type in ENDS)
+    queued = [event.data["sayId"] for event in events if event.type == "say.queued"]
+    assert set(ends) <= set(queued)
+    return {say_id: ends[say_id] for say_id in queued if ends[say_id] != 1}
 
 
 @given(st.lists(st.sampled_from(VERDICTS), max_size=8))

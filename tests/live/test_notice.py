@@ -76,7 +76,11 @@ class Case:
             hang_up: object
 
         config = parse_config(b"", None, {}).config
-        return NoticeWatch("c", cast(Parts, Borrowed(self, self, self.book, config, self.hang_up)), self.answered)
+        parts = cast(Parts, Borrowed(self, self, self.book, config, self.hang_up))
+        return NoticeWatch("c", parts, self.answered, self.closing_facts)
+
+    def closing_facts(self, duration_s: int | None) -> list[Draft]:
+        return notice.closing(self.call, duration_s, epoch_ms())
 
 
 def answer(case: Case) -> None:
