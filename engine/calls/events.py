@@ -41,7 +41,7 @@ with a strictly increasing `seq`. Readers ignore types and keys that they do not
 | engine.started | version, pid, provider |
 | engine.stopped | why |
 | speech.partial (ephemeral) | text |
-| audio.level (ephemeral) | caller, agent (dBFS, -90 is silence) |
+| audio.level (ephemeral) | caller, agent, floor (the line's noise), threshold (of a voice); dBFS, -90 is silence |
 """
 
 from __future__ import annotations

@@ -14,7 +14,9 @@ from pydantic import Field
 from engine.config.base import NotNegative, PhoneNumber, Positive, Section, WebUrl
 from engine.config.carriers import Mock, Outbound, Plivo, Telnyx, Twilio
 from engine.config.network import Control, Serve, Tailscale, Tunnel, WebhookSecurity
+from engine.config.realtime import Realtime
 from engine.config.speech import Messages, Response, Streaming, Tts
+from engine.config.turn_taking import TurnTaking
 
 Provider = Literal["mock", "twilio", "telnyx", "plivo"]
 
@@ -49,7 +51,6 @@ class Config(Section):
     ignored: ClassVar[Mapping[str, str]] = {
         "enabled": "voicecall is on when it runs",
         "agent_id": _NO_AGENTS,
-        "realtime": "speech-to-speech models are not part of voicecall; it recognises, thinks and speaks in steps",
     }
 
     provider: Provider = Field(default="mock", description="Carrier: mock (simulated), twilio, telnyx or plivo.")
@@ -103,6 +104,9 @@ class Config(Section):
         default=120, description="A call that never got anywhere is ended after this; 0: never."
     )
     silence_timeout_ms: Positive = Field(default=800, description="Silence that ends the caller's turn.")
+    turn_taking: TurnTaking = Field(
+        default_factory=TurnTaking, description="When the caller has begun, interrupts, and has finished."
+    )
     transcript_timeout_ms: Positive = Field(default=180_000, description="How long `continue` waits for the answer.")
     ring_timeout_ms: Positive = Field(
         default=30_000, le=600_000, description="How long an outbound call may ring; at most ten minutes."
@@ -126,6 +130,9 @@ class Config(Section):
     streaming: Streaming = Field(
         default_factory=Streaming, description="The media stream, and who recognises what the caller says."
     )
+    realtime: Realtime = Field(
+        default_factory=Realtime, description="A speech-to-speech model that hears and speaks by itself."
+    )
     tts: Tts = Field(default_factory=Tts, description="Who speaks for us.")
     messages: Messages = Field(
         default_factory=Messages, description="OpenClaw's shared defaults: `tts` is merged over `messages.tts`."
@@ -147,3 +154,13 @@ class Config(Section):
     )
     control: Control = Field(default_factory=Control, description="The control door over TCP.")
     console: ConsoleSettings = Field(default_factory=ConsoleSettings, description="The screen.")
+
+    @property
+    def media_streams(self) -> bool:
+        """Conversations run over a media stream, whoever hears and speaks on it."""
+        return self.streaming.enabled or self.realtime.enabled
+
+    @property
+    def in_steps(self) -> bool:
+        """A recogniser, a brain and a voice are needed: for every conversation, or when the model is lost."""
+        return not self.realtime.enabled or self.realtime.fallback == "streaming"

@@ -17,8 +17,9 @@ from engine.calls import Draft
 from engine.clock import epoch_ms
 from engine.live.turn_clock import TurnClock
 from engine.media.audio import FRAME_BYTES, FRAME_MS, PHONE, SILENCE
+from engine.media.echo import EchoGuard
 from engine.media.turns import BargeIn, EndOfTurn, FalseStart, SpeechStarted, TurnEvent, TurnTaker
-from engine.media.vad import Gate
+from engine.media.vad import Gate, GateFrame
 from engine.speech.ports import (
     Final as FinalText,
 )
@@ -104,6 +105,8 @@ class Ears:
         self._pending: dict[int, _Asked] = {}
         self._ready = asyncio.Event()
         self.level_db = -90.0
+        self.floor_db = -90.0
+        self.echo = EchoGuard()
 
     @property
     def turn(self) -> int:
@@ -128,11 +131,18 @@ class Ears:
         if len(frame) < FRAME_BYTES:
             frame += bytes((SILENCE,)) * (FRAME_BYTES - len(frame))
         self._audio_ms += FRAME_MS
-        heard = self._gate.frame(frame)
-        self.level_db = heard.level_db
+        heard = self._without_echo(frame, self._gate.frame(frame))
+        self.level_db, self.floor_db = heard.level_db, heard.floor_db
         self._feed(frame, heard.open)
         for event in self._turns.frame(heard, self._audio_ms, self._we_speak()):
             self._take(event)
+
+    def _without_echo(self, frame: bytes, heard: GateFrame) -> GateFrame:
+        """Sound that is our own voice coming back is nobody's."""
+        is_ours, found_ms = self.echo.frame(frame, heard.level_db, heard.voiced)
+        if found_ms:
+            self._turns.echo(found_ms)
+        return heard._replace(open=False, voiced=False) if is_ours else heard
 
     def _feed(self, frame: bytes, is_open: bool) -> None:
         if not (is_open or self._in_turn):
@@ -155,6 +165,7 @@ class Ears:
                 self._post(Draft("speech.started", self._call_id))
                 self._hears.caller_began()
             case BargeIn():
+                self.echo.cleared()
                 self._hears.caller_interrupts()
             case FalseStart(voiced_until_ms=voiced, backchannel=backchannel):
                 self._in_turn = False

@@ -19,9 +19,10 @@ from engine.live.mouth import Mouth
 from engine.live.parts import Parts
 from engine.live.routes import voice_name
 from engine.live.transfer import Handover
+from engine.live.turn_settings import turn_settings
 from engine.media.audio import Audio
 from engine.media.session import MediaSession
-from engine.media.turns import TurnSettings, TurnTaker
+from engine.media.turns import TurnTaker
 from engine.media.vad import Gate
 from engine.media.wire import Started
 
@@ -67,8 +68,8 @@ class Streamed:
         self.ears = Ears(
             call.call_id,
             parts.recogniser,
-            Gate(),
-            TurnTaker(TurnSettings(silence_ms=parts.config.silence_timeout_ms)),
+            Gate(open_db=parts.config.turn_taking.voice_margin_db),
+            TurnTaker(turn_settings(parts.config)),
             hears,
             lambda: self.mouth.speaking,
             recorder.post,
@@ -108,6 +109,8 @@ class Streamed:
         if older is not None:
             await older.close()
         self._listeners.attach(session)
+        if self._parts.config.turn_taking.echo_guard:
+            session.add_tap(self._our_voice)
         self.mouth.attach(session.playout)
         self.up.set()
         self._over.clear()
@@ -124,6 +127,11 @@ class Streamed:
                 self.mouth.detach()
         if self._session is None:
             self._spawn(self._recover({**facts, "why": why}))
+
+    def _our_voice(self, side: str, payload: bytes) -> None:
+        """What goes to the caller may come back from them."""
+        if side == "agent":
+            self.ears.echo.sent(payload)
 
     async def ended(self) -> None:
         """Return when no media stream is up."""
@@ -151,7 +159,12 @@ class Streamed:
         """Tell watchers how loud both sides are now."""
         session = self._session
         if session is not None:
-            levels = {"caller": round(self.ears.level_db), "agent": round(session.agent_level_db)}
+            levels = {
+                "caller": round(self.ears.level_db),
+                "agent": round(session.agent_level_db),
+                "floor": round(self.ears.floor_db),
+                "threshold": round(self.ears.floor_db + self._parts.config.turn_taking.voice_margin_db),
+            }
             self._parts.recorder.ephemeral(self.call_id, "audio.level", dict(levels))
 
     async def _recover(self, facts: dict[str, object]) -> None:

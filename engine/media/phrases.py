@@ -12,6 +12,7 @@ from typing import Final
 
 _WORD: Final = re.compile(r"[^\W_]+(?:['\u2019-][^\W_]+)*")
 _BACKCHANNEL_WORDS: Final = 3
+_ECHO_WORDS: Final = 4
 
 
 def _listed(text: str) -> frozenset[str]:
@@ -23,9 +24,20 @@ _BACKCHANNEL: Final = _listed(
     " nice cool wow really alright all i see got it thanks thank you"
 )
 _UNFINISHED: Final = _listed(
-    "a an the and or but so because if that to of in on at for from with by my your is are was um uh er like"
-    " about than then i we i'm it's"
+    "a an the and or but so because if to of in on at for from with by my your is are was um uh er like"
+    " about than i we i'm it's he she they you're we're maybe until between"
 )
+_NUMBER_CUES: Final = _listed("number phone telephone mobile cell reach call digits")
+"""A word after which digits are a telephone number ..."""
+_NUMBER_DIGITS: Final = 7
+"""... which has at least this many of them."""
+_CODE_CUES: Final = _listed("code pin zip postcode card account extension birth")
+_CODE_DIGITS: Final = 3
+_DIGITS: Final = {
+    **dict.fromkeys(_listed("zero oh one two three four five six seven eight nine"), 1),
+    **dict.fromkeys(_listed("ten eleven twelve twenty thirty forty fifty sixty seventy eighty ninety"), 2),
+}
+"""How many digits a number word stands for, about."""
 
 
 def words(text: str) -> tuple[str, ...]:
@@ -38,8 +50,34 @@ def sounds_finished(text: str) -> bool:
     stripped = text.rstrip(" \"')\u201d\u2019")
     if not stripped.endswith((".", "?", "!")) or stripped.endswith(".."):
         return False
-    spoken = words(stripped)
-    return bool(spoken) and spoken[-1] not in _UNFINISHED
+    return bool(words(stripped)) and not breaks_off(stripped)
+
+
+def breaks_off(text: str) -> bool:
+    """Does `text` end where nobody ends: on "and", in the middle of a number, on a comma or three dots?"""
+    spoken = words(text)
+    if not spoken:
+        return False
+    stripped = text.rstrip(" \"')\u201d\u2019")
+    if stripped.endswith((",", "..", "\u2026", "-", ":")):
+        return True
+    return _is_open_number(spoken) or (spoken[-1] in _UNFINISHED and not stripped.endswith(("?", "!")))
+
+
+def _is_open_number(spoken: Sequence[str]) -> bool:
+    """Digits at the end that are fewer than the number they belong to has."""
+    digits = 0
+    for at in range(len(spoken) - 1, -1, -1):
+        count = sum(map(str.isdigit, spoken[at])) or _DIGITS.get(spoken[at], 0)
+        if count == 0:
+            if digits == 0:
+                return False
+            before = spoken[max(0, at - 3) : at + 1]
+            return (digits < _NUMBER_DIGITS and not _NUMBER_CUES.isdisjoint(before)) or (
+                digits < _CODE_DIGITS and not _CODE_CUES.isdisjoint(before)
+            )
+        digits += count
+    return False
 
 
 def is_backchannel(spoken: Sequence[str]) -> bool:
@@ -48,7 +86,23 @@ def is_backchannel(spoken: Sequence[str]) -> bool:
 
 
 def is_echo(spoken: Sequence[str], ours: Sequence[str]) -> bool:
-    """`spoken` repeats two or more words of our own line, in order: most likely our voice coming back."""
+    """`spoken` repeats two or more words of our own line, in order: most likely our voice coming back.
+
+    An echo is misheard here and there: of four words and more one in four may differ.
+    """
     count = len(spoken)
     wanted = tuple(spoken)
-    return count >= 2 and any(tuple(ours[i : i + count]) == wanted for i in range(len(ours) - count + 1))
+    if count >= 2 and any(tuple(ours[i : i + count]) == wanted for i in range(len(ours) - count + 1)):
+        return True
+    return count >= _ECHO_WORDS and 4 * _common(spoken, ours) >= 3 * count
+
+
+def _common(spoken: Sequence[str], ours: Sequence[str]) -> int:
+    """Words of `spoken` that occur in `ours` in the same order (longest common subsequence)."""
+    row = [0] * (len(ours) + 1)
+    for word in spoken:
+        before = row
+        row = [0]
+        for at, other in enumerate(ours, start=1):
+            row.append(before[at - 1] + 1 if word == other else max(before[at], row[-1]))
+    return row[-1]

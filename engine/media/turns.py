@@ -6,7 +6,8 @@ Pure and deterministic: frames, opinions and partial texts go in, events come ou
 
 and nothing else, whatever goes in. A barge-in stops our voice, so it is the hardest to get: it takes sustained
 speech (time, and a second opinion or words where there are any), never a click, a cough, an "uh-huh" or the echo of
-our own line.
+our own line. How long a silence must be to end a turn depends on what was said: a finished sentence needs less of it,
+one that breaks off needs more.
 """
 
 from __future__ import annotations
@@ -15,37 +16,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engine.media.audio import FRAME_MS
-from engine.media.phrases import is_backchannel, is_echo, sounds_finished, words
+from engine.media.phrases import breaks_off, is_backchannel, is_echo, sounds_finished, words
+from engine.media.turn_settings import TurnSettings as TurnSettings
 from engine.media.vad import GateFrame
-
-
-@dataclass(frozen=True, slots=True)
-class TurnSettings:
-    """When a turn begins, interrupts and ends. All times in milliseconds."""
-
-    silence_ms: int = 800
-    """Silence after the last voiced sample that ends the turn."""
-    complete_ms: int = 720
-    """The same when the words so far read like a finished sentence (never longer than `silence_ms`). Shorter answers
-    sooner, and interrupts those who pause between two sentences: 0.6 to 0.7 s is usual."""
-    min_speech_ms: int = 80
-    """Voiced audio that makes a turn; less is a click."""
-    hangover_ms: int = 300
-    """Sounds further apart than this do not add up to `min_speech_ms`."""
-    barge_in_ms: int = 300
-    """Voiced audio within `window_ms` that a barge-in takes at least ..."""
-    backchannel_ms: int = 500
-    """... spread over at least this long, because an "uh-huh" is shorter; words can shorten or double it."""
-    unconfirmed_ms: int = 700
-    """Voiced audio that a barge-in takes when nobody gave a second opinion and there are no words."""
-    window_ms: int = 1000
-    """How far back voiced audio counts for a barge-in."""
-    voice_probability: float = 0.5
-    """A second opinion of at least this confirms a voice."""
-    bare_ms: int = 120
-    """Voiced audio that makes a turn real although there is neither a second opinion nor a word."""
-    max_turn_ms: int = 60_000
-    """A turn this long is ended, so that a radio in the room can not hold the call for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +62,25 @@ TurnEvent = SpeechStarted | BargeIn | EndOfTurn | FalseStart
 class _Turn:
     """What is known about the sound that is going on: at first a candidate, then a turn."""
 
-    __slots__ = ("barged", "best", "from_ms", "started", "text", "text_at_ms", "until_ms", "voiced_ms")
+    __slots__ = (
+        "barged",
+        "best",
+        "echo_ms",
+        "endpoint_ms",
+        "from_ms",
+        "started",
+        "text",
+        "text_at_ms",
+        "until_ms",
+        "voiced_ms",
+    )
 
     def __init__(self, from_ms: int, now_ms: int) -> None:
         self.from_ms = from_ms
         self.until_ms = now_ms
         self.voiced_ms = 0
+        self.echo_ms = 0
+        self.endpoint_ms = -1
         self.started = False
         self.barged = False
         self.best: float | None = None
@@ -121,8 +107,8 @@ def _better(best: float | None, probability: float) -> float:
 class TurnTaker:
     """Turn taking for one caller.
 
-    Times are milliseconds of any one clock; a step backwards counts as no time. `confirmed`, `partial` and
-    `our_line` only take note: what follows from them is returned by the next `frame` or `tick`.
+    Times are milliseconds of any one clock; a step backwards counts as no time. `confirmed`, `partial`, `endpoint`,
+    `echo` and `our_line` only take note: what follows from them is returned by the next `frame` or `tick`.
     """
 
     def __init__(self, settings: TurnSettings | None = None) -> None:
@@ -166,6 +152,24 @@ class TurnTaker:
         if self._turn is not None:
             self._turn.text = text.strip()
             self._turn.text_at_ms = self._now
+
+    def endpoint(self, now_ms: int) -> None:
+        """The recogniser itself holds that the caller has finished. More sound takes that back."""
+        self._now = max(self._now, now_ms)
+        if self._turn is not None:
+            self._turn.endpoint_ms = self._now
+
+    def echo(self, ms: int) -> None:
+        """The sound of the last `ms` was our own voice coming back: it interrupts nobody, and is nobody's turn."""
+        mask = (1 << ms // FRAME_MS) - 1
+        ours_ms = (self._bits & mask).bit_count() * FRAME_MS
+        self._bits &= ~mask
+        if self._overlap is not None:
+            self._overlap.bits &= ~mask
+            self._overlap.best = None
+        if self._turn is not None:
+            self._turn.echo_ms += ours_ms
+            self._turn.best = None
 
     def our_line(self, text: str) -> None:
         """What our voice says now, so that its echo is not taken for the caller."""
@@ -218,7 +222,7 @@ class TurnTaker:
 
     def _barges_in(self, turn: _Turn, overlap: _Overlap) -> bool:
         settings = self.settings
-        if overlap.barged:
+        if overlap.barged or not settings.barge_in:
             return False
         heard_ms = overlap.bits.bit_count() * FRAME_MS
         over_ms = turn.until_ms - max(turn.from_ms, overlap.since_ms)
@@ -237,17 +241,26 @@ class TurnTaker:
         return bool(spoken) or (overlap.best or 0.0) >= settings.voice_probability
 
     def _is_over(self, turn: _Turn) -> bool:
+        if self._now - turn.from_ms >= self.settings.max_turn_ms:
+            return True
+        return self._now - turn.until_ms >= self._patience(turn)
+
+    def _patience(self, turn: _Turn) -> int:
+        """How long the silence after the last sound must be. Only what came after that sound can know of it."""
         settings = self.settings
-        if self._now - turn.from_ms >= settings.max_turn_ms:
-            return True
-        silent_ms = self._now - turn.until_ms
-        if silent_ms >= settings.silence_ms:
-            return True
-        # Only a text that came after the last sound can be known to hold the last words.
-        return silent_ms >= settings.complete_ms and turn.text_at_ms >= turn.until_ms and sounds_finished(turn.text)
+        read = turn.text_at_ms >= turn.until_ms
+        if read and breaks_off(turn.text):
+            return max(settings.silence_ms, settings.unfinished_ms)
+        if turn.endpoint_ms >= turn.until_ms:
+            return min(settings.silence_ms, settings.endpoint_ms)
+        if read and sounds_finished(turn.text):
+            return min(settings.silence_ms, settings.complete_ms)
+        return settings.silence_ms
 
     def _end(self, turn: _Turn, we_speak: bool) -> TurnEvent:
         overlap = self._overlap
+        if turn.voiced_ms - turn.echo_ms < self.settings.min_speech_ms:
+            return FalseStart(self._now, turn.until_ms)
         if we_speak and overlap is not None and not turn.barged and turn.from_ms >= overlap.since_ms:
             return FalseStart(self._now, turn.until_ms, backchannel=self._is_voice(turn))
         if self._is_voice(turn):

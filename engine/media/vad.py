@@ -101,12 +101,14 @@ class Gate:
     """The gate of one caller. Pure: the same frames give the same answers.
 
     `aggressiveness` is webrtcvad's, 0 (lets most through) to 3; `hangover_ms` is how long the gate stays open after
-    the last voiced frame.
+    the last voiced frame; `open_db` is how far above the floor a voice must be.
     """
 
-    def __init__(self, aggressiveness: int = 2, hangover_ms: int = 200) -> None:
+    def __init__(self, aggressiveness: int = 2, hangover_ms: int = 200, open_db: float = OPEN_MARGIN_DB) -> None:
         self._is_speech = webrtcvad.Vad(aggressiveness).is_speech
         self._floor = NoiseFloor()
+        self._open_db = open_db
+        self._stay_db = open_db - OPEN_MARGIN_DB + STAY_MARGIN_DB
         self._hangover_frames = max(1, hangover_ms // FRAME_MS)
         self._unvoiced = self._hangover_frames
         self._recent = 0
@@ -120,7 +122,7 @@ class Gate:
         rms = audioop.rms(pcm, 2)
         level_db = max(SILENT_DB, 20.0 * math.log10(rms / _FULL_SCALE)) if rms else SILENT_DB
         floor_db = self._floor.update(level_db)
-        margin = STAY_MARGIN_DB if self._open else OPEN_MARGIN_DB
+        margin = self._stay_db if self._open else self._open_db
         # webrtcvad is asked about every frame, loud or not: it keeps a noise model of its own.
         voiced = self._is_speech(pcm, PHONE.rate) and level_db >= floor_db + margin
         self._move(voiced)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.media.audio import FRAME_MS
-from engine.media.phrases import is_backchannel, is_echo, sounds_finished, words
+from engine.media.phrases import breaks_off, is_backchannel, is_echo, sounds_finished, words
 from engine.media.turns import BargeIn, EndOfTurn, FalseStart, SpeechStarted, TurnEvent, TurnSettings, TurnTaker
 from engine.media.vad import Gate, GateFrame
 from tests.media import sounds
@@ -86,11 +86,58 @@ def test_a_finished_sentence_ends_the_turn_sooner() -> None:
     assert line.events[-1] == EndOfTurn(10_900, 11_400, 10_000)
 
 
-@pytest.mark.parametrize("text", ["On Thursday at", "On Thursday and.", "Well...", ""])
-def test_an_unfinished_sentence_gets_the_whole_silence(text: str) -> None:
+@pytest.mark.parametrize("text", ["On Thursday", ""])
+def test_words_that_say_nothing_about_the_end_get_the_usual_silence(text: str) -> None:
     line = Line().voice(900).quiet(200).partial(text).quiet(580)
     assert line.kinds() == [SpeechStarted]
     assert line.quiet(20).kinds() == [SpeechStarted, EndOfTurn]
+
+
+@pytest.mark.parametrize("text", ["On Thursday at", "On Thursday and.", "Well...", "My number is 5, 5, 5."])
+def test_a_sentence_that_breaks_off_gets_more_silence(text: str) -> None:
+    line = Line().voice(900).quiet(200).partial(text).quiet(1280)
+    assert line.kinds() == [SpeechStarted]
+    assert line.quiet(20).kinds() == [SpeechStarted, EndOfTurn]
+
+
+def test_a_longer_silence_setting_is_never_shortened_by_a_sentence_that_breaks_off() -> None:
+    line = Line(TurnSettings(silence_ms=2000)).voice(900).partial("On Thursday and").quiet(1980)
+    assert line.kinds() == [SpeechStarted]
+
+
+def test_a_recogniser_that_knows_the_end_of_a_turn_is_believed_sooner() -> None:
+    line = Line().voice(900).quiet(200)
+    line.turns.endpoint(line.now)
+    assert line.quiet(180).kinds() == [SpeechStarted]
+    assert line.quiet(20).events[-1] == EndOfTurn(10_900, 11_300, 10_000)
+
+
+def test_sound_after_the_recognisers_end_of_a_turn_takes_it_back() -> None:
+    line = Line().voice(900).quiet(200)
+    line.turns.endpoint(line.now)
+    assert line.voice(100).quiet(780).kinds() == [SpeechStarted]
+
+
+def test_our_own_voice_coming_back_neither_interrupts_nor_is_a_turn() -> None:
+    line = overlapped().voice(320).confirm(0.99)
+    line.turns.echo(320)
+    line.voice(160).confirm(0.99)
+    line.turns.echo(160)
+    line.we_speak = False
+    assert line.quiet(1000).events[1:] == [FalseStart(at_ms=12_280, voiced_until_ms=11_480)]
+
+
+def test_a_caller_who_talks_over_the_echo_interrupts() -> None:
+    line = overlapped().voice(320)
+    line.turns.echo(320)
+    assert line.voice(200).confirm(0.9).voice(300).kinds() == [SpeechStarted, BargeIn]
+
+
+def test_barging_in_can_be_turned_off() -> None:
+    line = Line(TurnSettings(barge_in=False))
+    line.we_speak = True
+    line.quiet(1000).voice(400).confirm(0.9).partial("Stop, stop, stop it").voice(2000)
+    assert line.kinds() == [SpeechStarted]
 
 
 def test_a_text_older_than_the_last_sound_does_not_shorten_the_wait() -> None:
@@ -157,7 +204,7 @@ def test_a_cough_over_our_voice_is_not_a_barge_in() -> None:
 def test_an_uh_huh_over_our_voice_is_a_backchannel() -> None:
     line = overlapped().voice(420).confirm(0.95).quiet(200).partial("Uh-huh.").quiet(800)
     assert line.kinds() == [SpeechStarted, FalseStart]
-    assert line.events[-1] == FalseStart(12_140, 11_420, backchannel=True)
+    assert line.events[-1] == FalseStart(12_060, 11_420, backchannel=True)
 
 
 def test_a_short_word_that_means_something_is_a_barge_in_as_soon_as_it_is_read() -> None:
@@ -338,6 +385,38 @@ def test_finished_sentences_are_told_from_unfinished_ones() -> None:
     assert sounds_finished('He said "yes."')
     assert sounds_finished("Tomorrow?")
     assert not any(map(sounds_finished, ("", ".", "tomorrow", "so.", "I want to.", "hm...")))
+
+
+def test_phrases_that_break_off_are_told_from_those_that_may_be_over() -> None:
+    for text in (
+        "I would like to",
+        "On Monday, or",
+        "my number is five five five",
+        "The phone number is 555 01",
+        "you can call me at five five five.",
+        "My zip code is nine",
+        "Well...",
+        "Tuesday,",
+    ):
+        assert breaks_off(text), text
+    for text in (
+        "",
+        "Tuesday",
+        "Five.",
+        "I need two",
+        "at half past three",
+        "My number is 555 010 0142.",
+        "my number is five five five oh one oh oh",
+        "What is it for?",
+        "The extension is one two three.",
+    ):
+        assert not breaks_off(text), text
+
+
+def test_an_echo_may_be_misheard_here_and_there() -> None:
+    ours = words("We have Tuesday at ten, Wednesday at half past two, and Friday afternoon.")
+    assert is_echo(words("Tuesday at tent Wednesday at half past two"), ours)
+    assert not is_echo(words("no not Tuesday I would prefer Friday"), ours)
 
 
 def test_backchannels_and_echoes_are_recognised() -> None:
