@@ -153,7 +153,7 @@ class Engine(EngineApi):
                     self._recorder.run(),
                     self._lag.run(),
                     self._ticker.run(),
-                    self._desk.start(),
+                    self._desk.start(streams=self._has_streams()),
                     stay_calm(lambda: len(self._book.live())),
                     self._calls.report_levels(lambda: self.watched),
                 )
@@ -191,6 +191,10 @@ class Engine(EngineApi):
         if before is None:
             self._today.add()
         self._alerts.changed(before, after)
+
+    def _has_streams(self) -> bool:
+        """Whether audio comes here: as configured now, or because of a call that began before a restart."""
+        return self.config.streaming.enabled or any(call.media == "stream" for call in self._book.live())
 
     async def _register_numbers(self) -> None:
         """Calls to our numbers come to this engine, where we may say so."""

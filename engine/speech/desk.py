@@ -22,7 +22,7 @@ class Health:
     """How one speech engine is."""
 
     name: str
-    state: Literal["starting", "ready", "failed"] = "starting"
+    state: Literal["starting", "ready", "failed", "unused"] = "starting"
     error: str = ""
     hint: str = ""
 
@@ -54,12 +54,16 @@ class SpeechDesk:
         """The `speech` part of the engine's health."""
         return {role: health.to_json() for role, health in self._health.items()}
 
-    async def start(self) -> None:
-        """Start all three; a failure is kept as health, not raised."""
+    async def start(self, *, streams: bool = True) -> None:
+        """Start all three; a failure is kept as health, not raised. Where no audio comes here (`streams`), the
+        carrier's own ears and voice are used, and ours would only take memory or money."""
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._start("stt", self.recogniser.start))
-                group.create_task(self._start("tts", self.voice.start))
+                if streams:
+                    group.create_task(self._start("stt", self.recogniser.start))
+                    group.create_task(self._start("tts", self.voice.start))
+                else:
+                    self._health["stt"].state = self._health["tts"].state = "unused"
                 group.create_task(self._start("brain", self.brain.start))
         finally:
             self._settled.set()

@@ -41,7 +41,7 @@ from engine.media.twilio_wire import TwilioWire
 from engine.media.wire import MediaWire
 from engine.speech.brains.script import ScriptBrain
 from engine.speech.desk import SpeechDesk
-from engine.speech.ports import Brain
+from engine.speech.ports import Brain, Recogniser
 from engine.store import DATABASE_NAME, LOCK_NAME, EngineLock, EventLog
 from tests.engine.conftest import Humming, Understands
 
@@ -345,10 +345,11 @@ async def table(
     capabilities: Capabilities = EVERYTHING,
     ms_per_character: int = 12,
     brain: Brain | None = None,
+    recogniser: Recogniser | None = None,
     **changes: Any,
 ) -> AsyncIterator[Table]:
     """An engine on a carrier that can `capabilities`."""
-    desk = SpeechDesk(Understands(), Humming(ms_per_character), brain or ScriptBrain())
+    desk = SpeechDesk(recogniser or Understands(), Humming(ms_per_character), brain or ScriptBrain())
     with EngineLock.acquire(state_dir / LOCK_NAME, version="test") as lock:
         async with await EventLog.open(state_dir / DATABASE_NAME) as log, aiohttp.ClientSession() as http:
             carrier = FakeCarrier(capabilities)

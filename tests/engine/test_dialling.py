@@ -10,6 +10,7 @@ import pytest
 from engine.api import Refusal
 from engine.calls import State
 from engine.carriers.base import Hangup, Pause, Say
+from tests.engine.conftest import Understands
 from tests.engine.fake_carrier import EVERYTHING, Table, sid, table, without
 
 MESSAGE = "Your parcel is here."
@@ -156,3 +157,28 @@ async def test_a_dial_that_fails_in_our_own_code_is_uncertain_and_keeps_no_slot(
                 if not at.engine.live_calls():
                     break
         assert at.engine.health()["slots"]["used"] == 0
+
+
+class Counting(Understands):
+    """A recogniser that counts its starts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.starts = 0
+
+    async def start(self) -> None:
+        self.starts += 1
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+async def test_speech_engines_are_started_only_where_audio_comes_here(tmp_path: Path, enabled: bool) -> None:
+    recogniser = Counting()
+    async with table(tmp_path, recogniser=recogniser, streaming={"enabled": enabled}) as at:
+        await at.engine.speech_settled()
+        speech = at.engine.health()["speech"]
+        wanted = "ready" if enabled else "unused"
+        assert (speech["stt"]["state"], speech["tts"]["state"], speech["brain"]["state"]) == (wanted, wanted, "ready")
+        assert speech["stt"]["ok"] is True, "what is not needed is no trouble"
+        call = await at.call_out()
+        await at.tell("answered", sid(call), direction="outbound", wants_document=True)
+        assert recogniser.starts == int(enabled)
