@@ -193,8 +193,9 @@ class Engine(EngineApi):
         self._alerts.changed(before, after)
 
     def _has_streams(self) -> bool:
-        """Whether audio comes here: as configured now, or because of a call that began before a restart."""
-        return self.config.streaming.enabled or any(call.media == "stream" for call in self._book.live())
+        """Whether audio comes to our recogniser and voice: as configured, or for a call from before a restart."""
+        wanted = self.config.media_streams and self.config.in_steps
+        return wanted or any(call.media == "stream" for call in self._book.live())
 
     async def _register_numbers(self) -> None:
         """Calls to our numbers come to this engine, where we may say so."""

@@ -67,6 +67,9 @@ class CarrierEvents:
 
     async def _act(self, event: CarrierEvent) -> Outcome:
         call = self._find(event)
+        if event.type == "ignored":
+            matched = call.call_id if call is not None else None
+            return Outcome((), matched, f"nothing: {event.detail or event.raw_type}")
         if call is None and event.type == "incoming":
             return await self._incoming(event)
         if call is None or not call.live:

@@ -168,8 +168,6 @@ class WebhookPipeline:
         return _response(reply)
 
     async def _process(self, event: CarrierEvent) -> Outcome:
-        if event.type == "ignored":
-            return Outcome((), None, f"nothing: {event.detail or event.raw_type}")
         async with asyncio.timeout(ANSWER_SECONDS):
             return await self._act(event)
 

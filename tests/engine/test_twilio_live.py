@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
-from engine.calls import State
+from engine.calls import Cursor, State
 from tests.carriers.twilio_far import OUR_NUMBER
-from tests.engine.twilio_rig import BUSY, COLLEAGUE, MACHINE, SINK, live
+from tests.engine.twilio_rig import BUSY, COLLEAGUE, LIMIT_S, MACHINE, SINK, live
 from tests.media.dtmf_ear import keys_in
 
 
@@ -96,3 +97,18 @@ async def test_a_notice_goes_with_the_dial_and_is_heard_whole(tmp_path: Path) ->
         assert [(spoken.text, spoken.whole) for spoken in far.spoken] == [("Your parcel is here.", True)]
         assert not [delivery for delivery in far.deliveries if delivery.kind == "answer"]
         assert far.codes() == []
+
+
+async def test_reports_of_a_stream_belong_to_its_call(tmp_path: Path) -> None:
+    async with live(tmp_path) as at:
+        call, far = await at.dial(SINK, "Hello there.")
+        await at.until(call, lambda call: "heard" in call.rungs)
+        await at.engine.end(call.call_id, "cli")
+        matched: dict[str, str | None] = {}
+        async with asyncio.timeout(LIMIT_S):
+            async for batch in at.engine.watch(Cursor(at.engine.cursor().generation, 0)):
+                webhooks = (event.data for event in batch if event.type == "webhook.received")
+                matched |= {str(data["type"]): data["matched"] for data in webhooks}
+                if "stream-stopped" in matched:
+                    break
+        assert matched["stream-started"] == matched["stream-stopped"] == call.call_id
