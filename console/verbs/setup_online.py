@@ -35,6 +35,8 @@ def _fix(session: Session, config: Config, state_dir: Path, static: Sequence[Che
     if refusal or not found.changes:
         unclear = "nothing was written: see the failed checks"
         why = refusal or ("there is nothing to write" if _code(checks) == DONE else unclear)
+        if session.out.json:
+            session.out.note(f"voicecall: {why}")
         session.out.result(_report(checks, found.changes, (), why), [why])
         return FAILED if refusal else _code(checks)
     written = asyncio.run(write(config, state_dir, found.changes))
@@ -57,7 +59,9 @@ def _refusal(session: Session, found: Findings) -> str:
     if session.args.yes:
         return ""
     if not (runner.to_terminal(sys.stdin) and runner.to_terminal(sys.stderr)):
-        return "nothing was written: there is no terminal to ask at; --yes confirms it"
+        return (
+            "nothing was written: there is no terminal to ask at; `setup --online --fix --yes` writes without asking"
+        )
     print("Write this to the account? [y/N] ", end="", file=sys.stderr, flush=True)
     answer = sys.stdin.readline().strip().lower()
     return "" if answer in ("y", "yes") else "nothing was written"

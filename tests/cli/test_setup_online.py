@@ -267,6 +267,8 @@ def test_fix_without_a_terminal_and_without_a_word_writes_nothing(
     assert (ran.code, written(far)) == (1, 0)
     assert [(change["written"], "--yes" in change["error"]) for change in ran.json["changes"]] == [(False, True)]
     assert f"-> POST {URL}" in ran.err
+    *_, last = ran.err.splitlines()
+    assert last.startswith("voicecall: nothing was written: there is no terminal") and "--yes" in last
 
 
 @pytest.mark.usefixtures("terminal")
