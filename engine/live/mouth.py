@@ -22,7 +22,15 @@ from engine.speech.ports import SpeechUnavailable, Voice
 log = logging.getLogger(__name__)
 
 SYNTHESIS_SECONDS: Final = 20.0
-"""How long the voice may take for one line."""
+"""For how long the voice may give nothing. A line may take longer: a voice need not be quicker than speech."""
+AHEAD_MS: Final = 30_000
+"""How far the voice is let run ahead of what is sent, of one line."""
+PORTION_MS: Final = 10_000
+"""Audio that is handed on at once."""
+LINE_LIMIT_MS: Final = 600_000
+"""No text that we take is longer: a voice that goes on is broken."""
+ROOM_SECONDS: Final = 1.0
+"""How often a voice that is far ahead looks whether it may go on."""
 
 
 class Mouth(Speaking):
@@ -106,8 +114,8 @@ class Mouth(Speaking):
 
     async def _speak(self, line: Utterance) -> None:
         try:
-            async with asyncio.timeout(SYNTHESIS_SECONDS):
-                await self._push(line)
+            async with asyncio.timeout(SYNTHESIS_SECONDS) as limit:
+                await self._push(line, limit)
         except SpeechUnavailable as error:
             self._fail(line, str(error))
         except TimeoutError:
@@ -116,32 +124,57 @@ class Mouth(Speaking):
             log.exception("call %s: the voice failed", self._call_id)
             self._fail(line, f"the voice {self._voice.name} failed: {type(error).__name__}")
 
-    async def _push(self, line: Utterance) -> None:
+    async def _push(self, line: Utterance, limit: asyncio.Timeout) -> None:
         playout = self._playout
         if playout is None:
             self._fail(line, "the media stream was lost")
             return
         converter: PhoneConverter | None = None
-        pieces = self._prepared(line.prepared) if line.prepared else self._sound(line)
-        async with aclosing(pieces):
+        async with aclosing(self._audio(line, limit)) as pieces:
             async for piece in pieces:
                 if converter is None:
                     self._reach(line, "audio")
                     converter = PhoneConverter(piece.format)
                     playout.begin(line.say_id)
-                self._send(playout, line, converter.feed(piece.data))
+                await self._send(playout, line, converter.feed(piece.data), limit)
                 await asyncio.sleep(0)  # audio that is all there at once must not hold up the other calls
         if converter is None:
             self._fail(line, "the voice gave no audio")
             return
-        self._send(playout, line, converter.flush())
+        await self._send(playout, line, converter.flush(), limit)
         line.complete, line.prepared = True, None
         playout.finish(line.say_id)
 
-    def _send(self, playout: Playout, line: Utterance, payload: bytes) -> None:
-        if payload and line.stage is not Stage.OVER:
-            line.synth_ms += len(payload) * 1000 // PHONE.bytes_per_second
-            playout.push(line.say_id, payload)
+    async def _send(self, playout: Playout, line: Utterance, payload: bytes, limit: asyncio.Timeout) -> None:
+        """Hand audio on, as far as there is room: waiting for the caller to hear it is not the voice's time."""
+        portion = PHONE.bytes_for(PORTION_MS)
+        for at in range(0, len(payload), portion):
+            limit.reschedule(None)
+            while line.stage is not Stage.OVER and playout.waiting_ms(line.say_id) > AHEAD_MS:
+                await asyncio.wait([line.done], timeout=ROOM_SECONDS)
+            limit.reschedule(asyncio.get_running_loop().time() + SYNTHESIS_SECONDS)
+            if line.stage is Stage.OVER:
+                return
+            part = payload[at : at + portion]
+            line.synth_ms += len(part) * 1000 // PHONE.bytes_per_second
+            if line.synth_ms > LINE_LIMIT_MS:
+                most = LINE_LIMIT_MS // 60_000
+                raise SpeechUnavailable(f"the voice {self._voice.name} does not stop: over {most} min for one line")
+            playout.push(line.say_id, part)
+
+    async def _audio(self, line: Utterance, limit: asyncio.Timeout) -> AsyncGenerator[Audio, None]:
+        """What was made of a line ahead of time, where that came to something; else it is made now."""
+        if line.prepared is not None:
+            limit.reschedule(None)  # that has a limit of its own
+            made = await asyncio.shield(line.prepared)
+            for piece in made:
+                yield piece
+            if made:
+                return
+            limit.reschedule(asyncio.get_running_loop().time() + SYNTHESIS_SECONDS)
+        async with aclosing(self._sound(line)) as pieces:
+            async for piece in pieces:
+                yield piece
 
     def _sound(self, line: Utterance) -> AsyncGenerator[Audio, None]:
         return _tones(line.text) if line.kind == "keys" else self._pieces(line.text)
@@ -149,13 +182,8 @@ class Mouth(Speaking):
     def _pieces(self, text: str) -> AsyncGenerator[Audio, None]:
         return self._voice.speak(text, self._voice_name)
 
-    @staticmethod
-    async def _prepared(task: asyncio.Task[list[Audio]]) -> AsyncGenerator[Audio, None]:
-        for piece in await asyncio.shield(task):
-            yield piece
-
     async def _collect(self, text: str) -> list[Audio]:
-        """All audio of a text, as the telephone takes it; empty when the voice fails, which the line then reports."""
+        """All audio of a text, as the telephone takes it; empty when the voice fails or is not quick enough."""
         try:
             async with asyncio.timeout(SYNTHESIS_SECONDS), aclosing(self._telephone_pieces(text)) as pieces:
                 return [piece async for piece in pieces]

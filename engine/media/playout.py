@@ -115,6 +115,11 @@ class Playout:
         if not waiting and line is self._lines[0]:
             self._flow()
 
+    def waiting_ms(self, say_id: str) -> int:
+        """Audio of a line that is here and was not sent yet."""
+        line = self._line(say_id)
+        return 0 if line is None else len(line.frames) * FRAME_MS
+
     def finish(self, say_id: str) -> None:
         """The line is complete."""
         line = self._line(say_id)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import itertools
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -10,6 +11,7 @@ import orjson
 import pytest
 
 from engine.calls import Draft
+from engine.live import mouth
 from engine.live.lines import MAX_LINES, MouthFull
 from engine.live.mouth import Mouth
 from engine.live.turn_clock import TurnClock
@@ -26,13 +28,15 @@ MS_PER_CHARACTER = 50
 
 
 class Voice:
-    """Silence, 50 ms a character, in pieces that take `pause` seconds each to make."""
+    """Silence, 50 ms a character, in pieces that take `pause` seconds each to make; `whole`: in one piece."""
 
     name = "test voice"
 
-    def __init__(self, pause: float = 0.0, broken: str = "") -> None:
+    def __init__(self, pause: float = 0.0, broken: str = "", *, whole: bool = False, endless: bool = False) -> None:
         self.pause = pause
         self.broken = broken
+        self.whole = whole
+        self.endless = endless
         self.asked: list[str] = []
 
     async def start(self) -> None:
@@ -42,7 +46,7 @@ class Voice:
         self.asked.append(text)
         if self.broken:
             raise SpeechUnavailable(self.broken)
-        for word in text.split():
+        for word in [text.strip()] if self.whole else itertools.cycle(["ever"]) if self.endless else text.split():
             await asyncio.sleep(self.pause)
             yield Audio(PCM, bytes(PCM.bytes_for(MS_PER_CHARACTER * (len(word) + 1))))
 
@@ -203,6 +207,58 @@ async def test_a_voice_that_never_ends_fails_its_line_after_a_limit() -> None:
         line = it.mouth.say("Never")
         assert await line.done == "failed"
         assert "took more than" in line.error
+
+
+@virtual_time
+async def test_a_line_longer_than_what_may_wait_is_heard_to_its_end() -> None:
+    """Pain A8: all that a message may hold, from a voice that is far ahead of the telephone."""
+    for voice in (Voice(), Voice(whole=True)):
+        async with bench(voice) as it:
+            line = it.mouth.say("word " * 800)
+            after = it.mouth.say("Goodbye.")
+            assert await line.done == "heard", line.error
+            assert it.facts[-1].data["ms"] == pytest.approx(4000 * MS_PER_CHARACTER, abs=60)
+            assert await after.done == "heard"
+
+
+@virtual_time
+async def test_a_voice_no_quicker_than_speech_may_take_as_long_as_its_line() -> None:
+    """Pain A8: what is limited is for how long nothing comes, not how long a line is."""
+    async with bench(Voice(pause=0.25)) as it:
+        line = it.mouth.say("word " * 400)
+        assert await line.done == "heard", line.error
+
+
+@virtual_time
+async def test_a_long_line_that_is_cut_while_it_waits_for_room_is_let_go_at_once() -> None:
+    async with bench() as it:
+        line = it.mouth.say("word " * 800)
+        await asyncio.sleep(10)
+        it.mouth.cut("enough")
+        assert await line.done == "cut"
+        began = asyncio.get_running_loop().time()
+        assert await it.mouth.say("Goodbye.").done == "heard"
+        assert asyncio.get_running_loop().time() - began < 2
+
+
+@virtual_time
+async def test_a_voice_that_does_not_stop_fails_its_line() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mouth, "LINE_LIMIT_MS", 60_000)
+        async with bench(Voice(endless=True)) as it:
+            line = it.mouth.say("Never")
+            assert await line.done == "failed"
+            assert "does not stop" in line.error
+
+
+@virtual_time
+async def test_a_line_that_could_not_be_prepared_is_made_when_it_is_its_turn() -> None:
+    """Pain A13: nothing is lost by having tried while the telephone rang."""
+    async with bench(Voice(pause=0.25)) as it, asyncio.TaskGroup() as group:
+        text = "word " * 400
+        prepared = it.mouth.prepare(text, group)
+        line = it.mouth.say(text, kind="greeting", prepared=prepared)
+        assert await line.done == "heard", line.error
 
 
 @virtual_time
