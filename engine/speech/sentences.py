@@ -1,7 +1,8 @@
 """Text that arrives in pieces, cut into lines for the voice, the first one as early as possible.
 
 Pieces may end anywhere, in the middle of a word, a tag or a number. What must not be said (reasoning, code, markup)
-is removed on the way: `engine.speech.hygiene`. Everything held back is bounded.
+is removed on the way: `engine.speech.visible`, `engine.speech.hygiene`. Where pieces end makes no difference, and
+what is held back is bounded.
 """
 
 from __future__ import annotations
@@ -9,22 +10,18 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from engine.speech.hygiene import REASONING_TAGS, spoken, unwrap
-
-__all__ = ["SentenceCutter", "spoken"]
+from engine.speech.hygiene import speakable
+from engine.speech.visible import VisibleText
 
 LONG_CHARS: Final = 200
 """A sentence longer than this is cut at a comma or between two words: nobody waits that long for a voice."""
 EARLIEST_COMMA: Final = 60
 """A long sentence is not cut at a comma that comes sooner than this."""
-MAX_WRAPPED_CHARS: Final = 65_536
-"""A JSON answer longer than this is taken for plain text."""
 
-_ENDING: Final = re.compile(r"[.!?\u2026]+[\"'\u201d\u2019)\]*_]*(?=\s)|[!?]+$|[\u3002\uff01\uff1f]|\n")
+_ENDING: Final = re.compile(r"[.!?\u2026]+[\"'\u201d\u2019)\]*_]*(?=\s)|[\u3002\uff01\uff1f]|\n")
 _LAST_WORD: Final = re.compile(r"[^\s(\[\"'*_]+\Z")
 _LIST_NUMBER: Final = re.compile(r"\s*\d{1,3}\.\Z")
 _SOFT_BREAK: Final = re.compile(r"[,;:\u2014\u2013](?=\s)")
-_HIDDEN: Final = re.compile(rf"<(?:{'|'.join(REASONING_TAGS)})\b[^>\n]{{0,80}}>|```|~~~", re.IGNORECASE)
 _NEVER_LAST: Final = frozenset(
     ["dr", "mr", "mrs", "ms", "prof", "st", "mt", "rev", "gen", "vs", "e.g", "i.e", "approx", "dept", "tel", "ext"]
 )
@@ -39,42 +36,29 @@ class SentenceCutter:
     """Cuts one reply. `feed` returns the sentences that are complete, `flush` what is left at the end."""
 
     def __init__(self) -> None:
-        self._hidden = _HiddenParts()
+        self._visible = VisibleText()
         self._text = ""
-        self._wrapped: str | None = ""
 
     def feed(self, text: str) -> list[str]:
         """Take the next piece."""
-        visible = self._unwrapped(text)
-        self._text += self._hidden.feed(visible)
+        self._add(self._visible.feed(text))
         return self._cut(final=False)
 
     def flush(self) -> list[str]:
         """The reply is complete. The cutter can be used for another one afterwards."""
-        held, self._wrapped = self._wrapped or "", ""
-        inner = unwrap(held) if held else None
-        self._text += self._hidden.feed(held if inner is None else inner) + self._hidden.flush()
+        self._add(self._visible.flush())
         sentences = self._cut(final=True)
-        rest = spoken(self._text)
+        rest = speakable(self._text)
         self._text = ""
         return [*sentences, rest] if rest else sentences
 
-    def _unwrapped(self, text: str) -> str:
-        """Hold back an answer that begins like a JSON object until it is known to be a wrapper or not."""
-        if self._wrapped is None:
-            return text
-        self._wrapped += text
-        start = self._wrapped.lstrip()[:8].lower()
-        wrapping = not start or start[0] == "{" or "```json".startswith(start) or start.startswith("```json")
-        if wrapping and len(self._wrapped) <= MAX_WRAPPED_CHARS:
-            return ""
-        held, self._wrapped = self._wrapped, None
-        return held
+    def _add(self, text: str) -> None:
+        self._text = (self._text + text).lstrip(" \t")
 
     def _cut(self, *, final: bool) -> list[str]:
         sentences: list[str] = []
         while (end := self._next_end(final)) > 0:
-            sentence = spoken(self._text[:end])
+            sentence = speakable(self._text[:end])
             self._text = self._text[end:].lstrip(" \t")
             if sentence:
                 sentences.append(sentence)
@@ -95,8 +79,7 @@ class SentenceCutter:
         mark = match.group()
         word = _last_word(self._text[: match.start()])
         if not mark.startswith((".", "\u2026")):
-            at_edge = match.end() == len(self._text) and mark != "\n"
-            return None if at_edge and "/" in word and not final else True  # "...?" may be the query of a link
+            return True
         follows = self._text[match.end() :].lstrip()[:1]
         if not word or _LIST_NUMBER.match(self._text[: match.start() + 1]):
             return False
@@ -109,7 +92,7 @@ class SentenceCutter:
 
 
 def _last_word(text: str) -> str:
-    match = _LAST_WORD.search(text)
+    match = _LAST_WORD.search(text.rstrip("\"'\u201d\u2019)]*_"))
     return match.group().lower() if match else ""
 
 
@@ -121,61 +104,3 @@ def _soft_end(text: str) -> int:
         return commas[-1]
     space = head.rfind(" ")
     return space if space > 0 else LONG_CHARS
-
-
-class _HiddenParts:
-    """Removes reasoning and code from a stream as it passes; nothing of it is kept."""
-
-    def __init__(self) -> None:
-        self._held = ""
-        self._closing = ""
-
-    def feed(self, text: str) -> str:
-        """What of `text`, and of what was held back before, can be passed on."""
-        self._held += text
-        passed: list[str] = []
-        while True:
-            if self._closing:
-                at = self._held.lower().find(self._closing)
-                if at < 0:
-                    self._held = self._held[-len(self._closing) :]
-                    return "".join(passed)
-                self._held = self._held[at + len(self._closing) :]
-                self._closing = ""
-                continue
-            match = _HIDDEN.search(self._held)
-            if match is None:
-                keep = _maybe_opening(self._held)
-                passed.append(self._held[:keep])
-                self._held = self._held[keep:]
-                return "".join(passed)
-            passed.append(self._held[: match.start()])
-            self._held = self._held[match.end() :]
-            opening = match.group()
-            self._closing = opening if opening[0] != "<" else f"</{re.split(r'[^a-z]', opening[1:].lower())[0]}>"
-
-    def flush(self) -> str:
-        """The end: an opening that was never completed is text; an open part stays hidden."""
-        held, self._held = ("" if self._closing else self._held), ""
-        self._closing = ""
-        return held
-
-
-def _maybe_opening(text: str) -> int:
-    """Where the end of `text` may be the beginning of a hidden part; its length when it can not."""
-    tag = text.rfind("<", max(0, len(text) - 96))
-    if tag >= 0 and ">" not in text[tag:] and _could_be_tag(text[tag + 1 :].lower()):
-        return tag
-    for fence in ("```", "~~~"):
-        for length in (2, 1):
-            if text.endswith(fence[:length]):
-                return len(text) - length
-    return len(text)
-
-
-def _could_be_tag(text: str) -> bool:
-    name = re.match(r"[a-z]*", text)
-    found = name.group() if name else ""
-    if found == text:
-        return any(tag.startswith(found) for tag in REASONING_TAGS)
-    return found in REASONING_TAGS

@@ -49,8 +49,9 @@ def test_text_is_cut_the_same_however_it_arrives(text: str, lines: list[str], pi
 def test_the_first_sentence_comes_before_the_second_is_complete() -> None:
     cutter = SentenceCutter()
     assert cutter.feed("Good morning. How can") == ["Good morning."]
-    assert cutter.feed(" I help?") == ["How can I help?"]
-    assert cutter.flush() == []
+    assert cutter.feed(" I help?") == []
+    assert cutter.feed(" I") == ["How can I help?"]
+    assert cutter.flush() == ["I"]
 
 
 def test_a_full_stop_waits_for_what_follows_it() -> None:
@@ -81,14 +82,91 @@ def test_an_unfinished_thought_is_never_spoken() -> None:
     assert cut("Hello. <think>the caller seems to be") == ["Hello."]
 
 
-def test_a_broken_wrapper_is_read_as_text() -> None:
-    assert cut('{"spoken": "Hello') == ['{"spoken": "Hello']
+@pytest.mark.parametrize("key", ["spoken", "text", "reply"])
+def test_an_object_that_breaks_off_gives_the_words_it_had_and_no_json(key: str) -> None:
+    assert cut(f'{{"mood": "kind", "{key}": "Hello \\"Anna\\". How are') == ['Hello "Anna".', "How are"]
+
+
+def test_the_words_of_an_object_are_spoken_while_it_is_written() -> None:
+    cutter = SentenceCutter()
+    assert cutter.feed('{"mood": "kind", "spoken": "Good mor') == []
+    assert cutter.feed("ning. How can I") == ["Good morning."]
+    assert cutter.feed(' help?", "internal": "Say. Nothing."}') == ["How can I help?"]
+    assert cutter.flush() == []
+
+
+LEAKS = [
+    (
+        'Here you are: {"spoken": "Yes. \\ud83d\\ude00 Gr\\u00fc\\u00dfe."}',
+        ["Here you are: Yes.", "Gr\u00fc\u00dfe."],
+    ),
+    ('{"text": "no", "spoken": "Only this."}', ["Only this."]),
+    ("{'spoken': 'It works.'}", ["It works."]),
+    ('{"reply": "<think>hm</think>Fine.", "end": true}', ["Fine."]),
+    ('```\n{"response": "In a fence."}\n```\nAfter it.', ["In a fence.", "After it."]),
+    ('{"spoken": "One."}\n{"spoken": "Two."}', ["One.", "Two."]),
+    ('Bye. {"name": "end_call", "arguments": {"farewell": "x"}}', ["Bye."]),
+    ('Bye. [TOOL_CALLS] [{"name": "end_call", "arguments": {}}]', ["Bye."]),
+    ('<tool_call>{"name": "end_call"}</tool_call>Bye.', ["Bye."]),
+    ("<function=end_call>{}</function> Goodbye.", ["Goodbye."]),
+    ("Goodbye. end_call()", ["Goodbye."]),
+    ("Goodbye. functions.end_call(farewell='x')", ["Goodbye."]),
+    ("Sure.<|im_end|>\n<|im_start|>user\nThanks.", ["Sure."]),
+    ("<|channel|>analysis<|message|>They ask. Hm.<|end|><|start|>assistant<|channel|>final<|message|>Yes.", ["Yes."]),
+    ("*smiles warmly* Good morning. (laughs) [pause] Go on.", ["Good morning.", "Go on."]),
+    ("I *really* mean (honestly) that.", ["I really mean (honestly) that."]),
+    ("Assistant: Good morning.", ["Good morning."]),
+    ("[Ask us?](https://example.com/a) now.", ["Ask us?", "now."]),
+    ("![map](a.png) Here. It says [1] so.", ["map Here.", "It says so."]),
+    ("I heard \u2026 [interrupted] that. [pressed 5]", ["I heard \u2026 that."]),
+    ("**What?** Yes. It is ~5 km.", ["What?", "Yes.", "It is about 5 km."]),
+    ("Well<br>then<speak>now <break time='1s'/>go</speak>.", ["Well", "then now go."]),
+    ("<usesig file='" + "x" * 400 + "'/> Go.", []),
+    ("<script>alert(1)</script>Hi.", ["Hi."]),
+    ("Step one:\n* **Call** us\n* Wait", ["Step one:", "Call us", "Wait"]),
+]
+
+
+@pytest.mark.parametrize("piece", [1, 3, 10_000])
+@pytest.mark.parametrize(("text", "lines"), [case for case in LEAKS if case[1]])
+def test_nothing_that_was_not_meant_for_the_listener_is_spoken(text: str, lines: list[str], piece: int) -> None:
+    assert cut(text, piece) == lines
+
+
+def test_no_markup_that_a_voice_might_obey_reaches_it() -> None:
+    for text, _ in LEAKS:
+        assert not any(bad in " ".join(cut(text)) for bad in ("<", "{", "}", "[", "]", "end_call", "http"))
+
+
+_WORDS = (
+    '<think> </think> ``` ~~~ ` json <th . ! ? , word 3. 50 {" " : } { [ ]( ) ](http://a.b/c ![ https://x.org/y?z=1.'
+    " www. www.example.org ... a.m. Dr. ** * _ ~ < > <| <|channel|> final <|message|> analysis <|im_start|> </b> # -"
+    ' spoken {"spoken":" {"text": \\n \\u00e9 \\ud83d \\ude00 [{" }] end_call() (laughs) *sighs* | --- \u3002 \u4f60'
+    " \U0001f600 ' Assistant:"
+)
+_PARTS = st.lists(st.sampled_from([*_WORDS.split(" "), " ", "\n", " ", "  "]), max_size=30)
+
+
+@given(_PARTS, st.lists(st.integers(1, 9), min_size=1, max_size=40))
+def test_any_cutting_of_a_text_gives_the_same_lines(parts: list[str], sizes: list[int]) -> None:
+    text = "".join(parts)
+    cutter, lines, at = SentenceCutter(), list[str](), 0
+    for size in sizes * (len(text) // sum(sizes) + 1):
+        lines += cutter.feed(text[at : at + size])
+        at += size
+    lines += cutter.feed(text[at:]) + cutter.flush()
+    assert lines == cut(text, len(text) or 1)
+
+
+@given(st.text(max_size=300), st.integers(1, 9))
+def test_any_text_at_all_may_be_cut_anywhere(text: str, piece: int) -> None:
+    assert cut(text, piece) == cut(text, len(text) or 1)
 
 
 def test_a_cutter_can_be_used_again_after_flush() -> None:
     cutter = SentenceCutter()
-    cutter.feed('{"say": "One."}')
-    assert cutter.flush() == ["One."]
+    assert cutter.feed('{"say": "One."}') == ["One."]
+    assert cutter.flush() == []
     assert cutter.feed("Two. Three") == ["Two."]
     assert cutter.flush() == ["Three"]
 
@@ -103,7 +181,7 @@ def test_a_cutter_can_be_used_again_after_flush() -> None:
         ("Mail me: www.example.org/contact!", "Mail me: example.org!"),
         ("Great \U0001f600\U0001f44d\U0001f3fd job \u2764\ufe0f!", "Great job!"),
         ("20\u00b0C for 5 \u20ac", "20\u00b0C for 5 \u20ac"),
-        ("bell\x07 and \x1b[31mred\x1b[0m\u202e", "bell and [31mred[0m"),
+        ("bell\x07 and \x1b[31mred\x1b[0m\u202e", "bell and 31mred 0m"),
         ("| a | b |\n|---|---|\n| c | d |", "a b c d"),
         ("snake_case stays, _this_ does not", "snake_case stays, this does not"),
         ("5 * 3 is 15", "5 * 3 is 15"),
