@@ -20,7 +20,6 @@ from engine.config import Config
 from engine.keyed_lock import KeyedLock
 from engine.live import machine, notice, transfer
 from engine.live.call import LiveCall
-from engine.live.lines import lost_lines
 from engine.live.parts import Parts
 from engine.live.registry import LiveCalls
 from engine.operations import Operations
@@ -127,11 +126,7 @@ class CarrierEvents:
 
     async def _alive(self, call: Call) -> LiveCall:
         """A call with its task group; after a restart the carrier may ask before we have."""
-        live = self._calls.get(call.call_id)
-        if live is None:
-            if call.media == "native" and (lost := lost_lines(call, "the engine stopped", epoch_ms())):
-                await self._recorder.record(*lost)
-            live = self._calls.start(self._book.get(call.call_id) or call, self._parts())
+        live = await self._calls.take_up(call, self._parts())
         await live.began.wait()
         return live
 

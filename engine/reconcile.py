@@ -16,7 +16,6 @@ from engine.calls import Call, Draft, State
 from engine.carriers.base import Carrier, CarrierError, LostDial
 from engine.clock import epoch_ms
 from engine.live import notice
-from engine.live.lines import lost_lines
 from engine.live.parts import Parts
 from engine.live.registry import LiveCalls
 from engine.recorder import Recorder
@@ -110,10 +109,7 @@ class Reconciler:
             parts.hang_up(call.call_id, State.TIMEOUT, "engine", "over max_duration_seconds after a restart")
             return
         log.info("call %s goes on", call.call_id)
-        # A notice is said by the carrier, whatever became of us; and a webhook may have been quicker than we.
-        if call.media != "inline" and self._calls.get(call.call_id) is None:
-            await self._recorder.record(*lost_lines(call, "the engine stopped", epoch_ms()))
-        live = self._calls.start(self._book.get(call.call_id) or call, parts)
+        live = await self._calls.take_up(call, parts)
         if call.media != "stream" or call.transferred_to:
             return  # there is no stream to open; a caller who was put through comes back by themselves
         if call.answered_at is not None and self._carrier.capabilities.reopen_stream and not live.streaming:

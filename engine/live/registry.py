@@ -13,6 +13,7 @@ from engine.api import Refusal
 from engine.book import CallBook
 from engine.calls import Call, Draft
 from engine.clock import epoch_ms
+from engine.keyed_lock import KeyedLock
 from engine.live import notice
 from engine.live.call import LiveCall
 from engine.live.lines import lost_lines
@@ -61,6 +62,7 @@ class LiveCalls:
         self._tokens = tokens
         self._calls: dict[str, LiveCall] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._taking_up = KeyedLock()
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -75,6 +77,26 @@ class LiveCalls:
             self._tasks[call.call_id] = task
             task.add_done_callback(lambda _: self._gone(call.call_id))
         return live
+
+    async def take_up(self, call: Call, parts: Parts) -> LiveCall:
+        """Bring a call to life that may be older than this engine: lines whose voice is gone end first, once.
+
+        After a restart the carrier may ask about a call while we ask the carrier about it.
+        """
+        async with self._taking_up.hold(call.call_id):
+            live = self._calls.get(call.call_id)
+            if live is not None:
+                return live
+            call = self._book.get(call.call_id) or call
+            # A notice is said by the carrier, whatever became of us.
+            lost = lost_lines(call, "the engine stopped", epoch_ms()) if call.media != "inline" else []
+            if lost:
+                await parts.recorder.record(*lost)
+                call = self._book.get(call.call_id) or call
+            live = self.start(call, parts)
+            if not call.live:
+                live.over()
+            return live
 
     def get(self, call_id: str) -> LiveCall | None:
         return self._calls.get(call_id)
