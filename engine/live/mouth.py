@@ -9,15 +9,18 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Final
 
 from engine.calls import Draft
 from engine.live.lines import Speaking, Stage, Utterance
+from engine.live.prepared import Prepared
 from engine.media.audio import PHONE, Audio
 from engine.media.convert import PhoneConverter
 from engine.media.dtmf import tones
 from engine.media.playout import Playout
 from engine.speech.ports import SpeechUnavailable, Voice
+from engine.speech.tts.spoken import SpokenAudio
 
 log = logging.getLogger(__name__)
 
@@ -51,12 +54,14 @@ class Mouth(Speaking):
         self._playout: Playout | None = None
         self._attached = asyncio.Event()
         self._synthesis: asyncio.Task[None] | None = None
+        self._made: Utterance | None = None
+        """What is being synthesized, or was last."""
         self.on_line: Callable[[str], None] = lambda text: None
         """Told what the caller begins to hear."""
 
-    def prepare(self, text: str, group: asyncio.TaskGroup) -> asyncio.Task[list[Audio]]:
-        """Synthesize ahead of time, while the phone still rings. Give the task to `say`."""
-        return group.create_task(self._collect(text))
+    def prepare(self, text: str, group: asyncio.TaskGroup) -> Prepared:
+        """Synthesize ahead of time, while the phone still rings. Give it to `say`."""
+        return Prepared(self._telephone_pieces(text), group)
 
     def attach(self, playout: Playout) -> None:
         """A media stream is up: lines that wait go out on it."""
@@ -86,6 +91,7 @@ class Mouth(Speaking):
             self._waiting.get_nowait()
         for line in self._lines.values():
             line.synth_ms, line.complete, line.begun = 0, False, False
+            line.error, line.replaced = "", 0
             self._waiting.put_nowait(line)
         if self._synthesis is not None:
             self._synthesis.cancel()
@@ -93,6 +99,9 @@ class Mouth(Speaking):
     def _dropped(self, line: Utterance) -> None:
         if self._playout is not None:
             self._playout.drop(line.say_id)
+        making = self._synthesis
+        if line is self._made and making is not None and making is not asyncio.current_task():
+            making.cancel()  # nobody will hear it: the voice can stop
 
     def _silenced(self) -> None:
         if self._synthesis is not None:
@@ -106,6 +115,7 @@ class Mouth(Speaking):
             if line.stage is Stage.OVER or line.begun:
                 continue
             line.begun = True
+            self._made = line
             self._synthesis = asyncio.create_task(self._speak(line))
             try:
                 await asyncio.wait([self._synthesis])
@@ -117,12 +127,20 @@ class Mouth(Speaking):
             async with asyncio.timeout(SYNTHESIS_SECONDS) as limit:
                 await self._push(line, limit)
         except SpeechUnavailable as error:
-            self._fail(line, str(error))
+            self._break(line, str(error))
         except TimeoutError:
-            self._fail(line, f"the voice {self._voice.name} took more than {SYNTHESIS_SECONDS:.0f} s")
+            self._break(line, f"the voice {self._voice.name} took more than {SYNTHESIS_SECONDS:.0f} s")
         except Exception as error:
             log.exception("call %s: the voice failed", self._call_id)
-            self._fail(line, f"the voice {self._voice.name} failed: {type(error).__name__}")
+            self._break(line, f"the voice {self._voice.name} failed: {type(error).__name__}")
+
+    def _break(self, line: Utterance, error: str) -> None:
+        """The voice is gone: what there is of the line is spoken, and its end says that this was not all."""
+        if self._playout is None or not line.synth_ms or line.stage is Stage.OVER:
+            self._fail(line, error)
+            return
+        line.error = error
+        self._playout.finish(line.say_id)
 
     async def _push(self, line: Utterance, limit: asyncio.Timeout) -> None:
         playout = self._playout
@@ -132,6 +150,7 @@ class Mouth(Speaking):
         converter: PhoneConverter | None = None
         async with aclosing(self._audio(line, limit)) as pieces:
             async for piece in pieces:
+                self._tell_voice(line, piece)
                 if converter is None:
                     self._reach(line, "audio")
                     converter = PhoneConverter(piece.format)
@@ -166,15 +185,28 @@ class Mouth(Speaking):
         """What was made of a line ahead of time, where that came to something; else it is made now."""
         if line.prepared is not None:
             limit.reschedule(None)  # that has a limit of its own
-            made = await asyncio.shield(line.prepared)
-            for piece in made:
-                yield piece
-            if made:
+            some = False
+            async with aclosing(line.prepared.pieces()) as made:
+                async for piece in made:
+                    some = True
+                    yield piece
+            if some:
                 return
             limit.reschedule(asyncio.get_running_loop().time() + SYNTHESIS_SECONDS)
         async with aclosing(self._sound(line)) as pieces:
             async for piece in pieces:
                 yield piece
+
+    def _tell_voice(self, line: Utterance, piece: Audio) -> None:
+        """Who speaks is a fact of the line, and who should have but could not is one of its own."""
+        if not isinstance(piece, SpokenAudio):
+            return
+        line.voice, line.cached = piece.engine, piece.cached
+        for failure in piece.failures[line.replaced :]:
+            facts = {"sayId": line.say_id, "engine": failure.engine, "to": piece.engine, "error": failure.error}
+            more = {"hint": failure.hint, "afterMs": failure.after_ms}
+            self._post(Draft("say.fallback", self._call_id, {**facts, **{k: v for k, v in more.items() if v}}))
+        line.replaced = len(piece.failures)
 
     def _sound(self, line: Utterance) -> AsyncGenerator[Audio, None]:
         return _tones(line.text) if line.kind == "keys" else self._pieces(line.text)
@@ -182,22 +214,14 @@ class Mouth(Speaking):
     def _pieces(self, text: str) -> AsyncGenerator[Audio, None]:
         return self._voice.speak(text, self._voice_name)
 
-    async def _collect(self, text: str) -> list[Audio]:
-        """All audio of a text, as the telephone takes it; empty when the voice fails or is not quick enough."""
-        try:
-            async with asyncio.timeout(SYNTHESIS_SECONDS), aclosing(self._telephone_pieces(text)) as pieces:
-                return [piece async for piece in pieces]
-        except (SpeechUnavailable, TimeoutError) as error:
-            log.warning("call %s: not prepared: %s", self._call_id, error)
-            return []
-
     async def _telephone_pieces(self, text: str) -> AsyncGenerator[Audio, None]:
         """Converted at once: a greeting may wait for long, and is a quarter of the size then."""
         converter: PhoneConverter | None = None
         async with aclosing(self._pieces(text)) as pieces:
             async for piece in pieces:
                 converter = converter or PhoneConverter(piece.format)
-                yield Audio(PHONE, converter.feed(piece.data))
+                data = converter.feed(piece.data)
+                yield replace(piece, data=data) if piece.format == PHONE else Audio(PHONE, data)
                 await asyncio.sleep(0)
         if converter is not None:
             yield Audio(PHONE, converter.flush())
@@ -210,7 +234,12 @@ class Mouth(Speaking):
         if line.kind != "keys":
             self.on_line(line.text)
         self._reach(line, "frame")
-        self._post(Draft("say.started", self._call_id, {"sayId": say_id, "synthMs": line.synth_ms}))
+        facts: dict[str, object] = {"sayId": say_id, "synthMs": line.synth_ms}
+        if line.voice:
+            facts["engine"] = line.voice
+        if line.cached:
+            facts["cached"] = True
+        self._post(Draft("say.started", self._call_id, facts))
 
     def _progress(self, say_id: str, heard_ms: int) -> None:
         line = self._lines.get(say_id)
@@ -222,7 +251,8 @@ class Mouth(Speaking):
         if line is None:
             return
         self._reach(line, "mark")
-        self._post(self._was_heard(line, ms, confirmed=confirmed))
+        over = self._was_stopped if line.error else self._was_heard
+        self._post(over(line, ms, confirmed=confirmed))
 
     def _cut_playing(self) -> list[Draft]:
         """Empty the carrier's buffer; the line that was playing keeps what was heard of it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import get_args
 
@@ -11,9 +12,11 @@ from engine.api import Refusal
 from engine.calls import State
 from engine.calls.ladder import first_missing
 from engine.clock import epoch_ms
+from engine.media.audio import Audio
 from engine.simulator.voices import VoiceBank
 from tests.carriers.twilio_far import OUR_NUMBER
 from tests.carriers.twilio_far.settings import RestFault, WebhookKind
+from tests.engine.conftest import Humming
 from tests.engine.test_twilio_inbound import ring_in
 from tests.engine.twilio_rig import CALLERS, SINK, live, person
 
@@ -189,6 +192,41 @@ async def test_a_farewell_is_heard_before_twilio_is_told_to_hang_up(tmp_path: Pa
         await far.until_over()
         stream = far.streams[0]
         assert far.state.over_because == "api" and stream.marks_out == stream.marks_in and stream.clears == 0
+
+
+async def test_a_question_on_a_stream_is_answered_and_leaves_the_stream_alone(tmp_path: Path) -> None:
+    """Pain C10: nothing is asked by a document, which would end the stream."""
+    async with live(tmp_path, settings={"callers": TALKERS}, voices=VoiceBank(), hears="on Tuesday") as at:
+        call, far = await at.dial(POLITE, "Good morning.")
+        await at.until(call, lambda call: "heard" in call.rungs)
+        assert await at.engine.continue_call(call.call_id, "Which day would be better?", "cli") == "on Tuesday"
+        assert not [request for request in at.far.requests if request.operation == "update"]
+        assert len(far.streams) == 1 and far.streams[0].close_code is None
+
+
+class Early(Humming):
+    """Notes what it was asked to say, and whether the telephone had been answered by then."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answered: Callable[[], bool] = lambda: False
+        self.asked: list[tuple[str, bool]] = []
+
+    async def speak(self, text: str, voice: str = "") -> AsyncGenerator[Audio, None]:
+        self.asked.append((text, self.answered()))
+        async for piece in super().speak(text, voice):
+            yield piece
+
+
+async def test_first_words_and_recognition_are_ready_before_anybody_answers(tmp_path: Path) -> None:
+    """Pains A13, B2: the first turn waits for nothing that could have been done while it rang."""
+    voice = Early()
+    async with live(tmp_path, settings={"ring_pause_s": 0.3}, voice=voice) as at:
+        voice.answered = lambda: any(call.state.answered_at is not None for call in at.far.calls.values())
+        call, _ = await at.dial(SINK, "Hello there.")
+        heard = await at.until(call, lambda call: "heard" in call.rungs)
+        assert voice.asked == [("Hello there.", False)]
+        assert heard.rungs["stt"] < heard.rungs["answered"]
 
 
 async def test_keys_of_the_caller_come_over_the_stream_and_it_goes_on(tmp_path: Path) -> None:

@@ -261,6 +261,25 @@ async def test_a_line_that_could_not_be_prepared_is_made_when_it_is_its_turn() -
         assert await line.done == "heard", line.error
 
 
+class Faulty(Voice):
+    """Has a fault of its own."""
+
+    async def speak(self, text: str, voice: str = "") -> AsyncGenerator[Audio, None]:
+        self.asked.append(text)
+        if self.asked:
+            raise ZeroDivisionError
+        yield Audio(PCM, b"")
+
+
+@virtual_time
+async def test_a_fault_of_the_voice_while_it_rings_fails_the_line_and_not_the_call() -> None:
+    """Pain A1."""
+    async with bench(Faulty()) as it, asyncio.TaskGroup() as group:
+        line = it.mouth.say("Hello", kind="greeting", prepared=it.mouth.prepare("Hello", group))
+        assert await line.done == "failed" and "ZeroDivisionError" in line.error
+        assert it.voice.asked == ["Hello", "Hello"]
+
+
 @virtual_time
 async def test_a_line_of_nothing_but_silence_marks_fails_instead_of_hanging() -> None:
     async with bench() as it:
