@@ -178,7 +178,7 @@ def _transfer(parser: Parser) -> None:
 
 
 def _admit(parser: Parser) -> None:
-    _call_id(parser)
+    _call_id(parser, required=False)
     verdict = parser.add_mutually_exclusive_group(required=True)
     for word, help_ in (
         ("once", "let the caller in"),
@@ -186,6 +186,8 @@ def _admit(parser: Parser) -> None:
         ("no", "turn the caller away"),
     ):
         verdict.add_argument(f"--{word}", dest="verdict", action="store_const", const=word, help=help_)
+    verdict.add_argument("--list", action="store_true", help="show the numbers that were let in always")
+    verdict.add_argument("--forget", metavar="NUMBER", help="no longer let this number in always")
 
 
 def _status(parser: Parser) -> None:

@@ -95,7 +95,8 @@ class WaitingRoom:
         self._watched = watched
         """Whether anybody could see that a caller waits."""
         self._let_in = let_in
-        self._always: set[str] = set()
+        self._always: dict[str, str] = {}
+        """Who was let in for good: digits -> the number as it is written."""
         self._leaves: dict[str, asyncio.Event] = {}
         """Who has a place -> set when they wait no more."""
         self._timers: set[asyncio.Task[None]] = set()
@@ -104,7 +105,7 @@ class WaitingRoom:
 
     def restore(self, always: Iterable[str]) -> None:
         """After a start: the numbers that the log lets in for good, and the time that is left to who waits still."""
-        self._always = {digits_of(number) for number in always} - {""}
+        self._always = {digits: number for number in always if (digits := digits_of(number))}
         for call in self._book.live():
             if call.waiting:
                 since = call.rungs.get("waiting", call.started_at)
@@ -155,6 +156,26 @@ class WaitingRoom:
                 raise Refusal("store_failed", f"not decided, because it could not be stored: {error}") from error
             self._note(call, verdict, by)
 
+    @property
+    def always(self) -> Sequence[str]:
+        """The numbers that were let in for good, in the order of that decision."""
+        return list(self._always.values())
+
+    async def forget(self, number: str, by: str) -> None:
+        """Take an `always` back: the number is a stranger's again from its next call on. Raises Refusal."""
+        known = self._always.get(digits_of(number))
+        if known is None:
+            raise Refusal(
+                "invalid_number",
+                f"{number[:40]!r} was not let in for good",
+                "`voicecall admit --list` shows who was; allow_from is in the configuration",
+            )
+        try:
+            await self._recorder.record(Draft("caller.forgotten", None, {"number": known, "by": by}))
+        except StoreError as error:
+            raise Refusal("store_failed", f"not forgotten, because it could not be stored: {error}") from error
+        self._always.pop(digits_of(number), None)
+
     async def close(self) -> None:
         """Forget the time of who waits; they wait in the log."""
         timers = list(self._timers)
@@ -181,7 +202,7 @@ class WaitingRoom:
         while len(self._decided) > KEEP_DECIDED:
             del self._decided[next(iter(self._decided))]
         if verdict == "always":
-            self._always.add(digits_of(call.from_number))
+            self._always.setdefault(digits_of(call.from_number), call.from_number)
         if verdict == "no":
             return
         current = self._book.get(call.call_id)

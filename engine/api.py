@@ -139,6 +139,12 @@ class EngineApi(Protocol):
     async def admit(self, call_id: str, verdict: Decision, by: str = "") -> None:
         """Let a caller who waits in, once or always, or not. The first decision counts; later ones are refused."""
 
+    def always_admitted(self) -> Sequence[str]:
+        """The numbers that were let in for good by such a decision."""
+
+    async def forget_caller(self, number: str, by: str = "") -> None:
+        """Take that back: the number is a stranger's again."""
+
     async def set_floor(self, call_id: str, holder: Floor, by: str = "") -> None:
         """Who speaks for our side from now on."""
 

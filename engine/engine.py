@@ -300,6 +300,12 @@ class Engine(EngineApi):
             raise Refusal("engine_stopping", "the engine is stopping and takes no new calls")
         await self._waiting_room.decide(call_id, verdict, by)
 
+    def always_admitted(self) -> Sequence[str]:
+        return self._waiting_room.always
+
+    async def forget_caller(self, number: str, by: str = "") -> None:
+        await self._waiting_room.forget(number, by)
+
     async def set_floor(self, call_id: str, holder: Floor, by: str = "") -> None:
         await self._operations.set_floor(call_id, holder, by)
 

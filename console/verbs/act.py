@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from console.text import clean
 from console.verbs.door import running_engine
-from console.verbs.runner import DONE, Session
+from console.verbs.runner import DONE, INVALID, Session, fail
 from engine.client import EngineClient
 
 _Result = tuple[dict[str, Any], str]
@@ -17,8 +17,12 @@ _SUCCESS: Final = {"success": True}
 
 
 def run(session: Session) -> int:
+    args = session.args
+    if args.verb == "admit" and bool(args.verdict) != bool(args.call_id):
+        wrong = "--call-id is needed to decide about a caller, and only then"
+        return fail(session.out, INVALID, "invalid_params", wrong, "see `voicecall admit --help`")
     result, text = asyncio.run(_act(session))
-    session.out.result(result, [text])
+    session.out.result(result, text.splitlines())
     return DONE
 
 
@@ -54,6 +58,12 @@ async def _transfer(client: EngineClient, args: Namespace) -> _Result:
 
 
 async def _admit(client: EngineClient, args: Namespace) -> _Result:
+    if args.list:
+        numbers = await client.admitted()
+        return {"numbers": numbers}, "\n".join(map(clean, numbers)) or "nobody was let in always"
+    if args.forget is not None:
+        await client.forget(args.forget)
+        return _SUCCESS, f"{clean(args.forget)} is a stranger again"
     await client.admit(args.call_id, args.verdict)
     return _SUCCESS, "turned away" if args.verdict == "no" else f"let in {args.verdict}"
 

@@ -11,6 +11,7 @@ with a strictly increasing `seq`. Readers ignore types and keys that they do not
 | call.ringing, call.answered, call.active | - |
 | call.waiting | seconds, earlier (calls of that number), attestation? (a stranger waits until a person decides) |
 | call.admitted | verdict (once, always, no), by, why? |
+| caller.forgotten | number, by (let in for good before, a stranger again; belongs to no call) |
 | call.machine | answeredBy (human, machine, machine_end, fax, unknown), action |
 | call.transferred | to, by |
 | call.returned | why (the transfer is over and the call is ours again) |
@@ -27,6 +28,7 @@ with a strictly increasing `seq`. Readers ignore types and keys that they do not
 | speech.final | text, turn, startedAt (epoch ms), backchannel? (said under our voice, not answered) |
 | speech.failed | engine, error, hint? |
 | say.queued | sayId, speaker (agent, operator), kind (greeting, reply, speak, notify, hold, keys), text |
+| say.worded | sayId, text: what is really said, where that was not known when it was queued |
 | say.started | sayId, synthMs |
 | say.heard | sayId, ms |
 | say.cut | sayId, heardMs, heardText |
@@ -63,6 +65,7 @@ EVENT_TYPES: frozenset[str] = frozenset(
         "call.active",
         "call.waiting",
         "call.admitted",
+        "caller.forgotten",
         "call.machine",
         "call.transferred",
         "call.returned",
@@ -80,6 +83,7 @@ EVENT_TYPES: frozenset[str] = frozenset(
         "speech.final",
         "speech.failed",
         "say.queued",
+        "say.worded",
         "say.started",
         "say.heard",
         "say.cut",

@@ -121,6 +121,13 @@ class Dispatcher:
         await self._api.admit(params.call_id, params.verdict, by)
         return _SUCCESS
 
+    async def admitted(self, params: p.Params, by: str) -> Result:
+        return {"numbers": list(self._api.always_admitted())}
+
+    async def forget(self, params: p.Forget, by: str) -> Result:
+        await self._api.forget_caller(params.number, by)
+        return _SUCCESS
+
     async def status(self, params: p.Status, by: str) -> Result:
         if params.call_id is None:
             return {"calls": [call.to_json() for call in self._api.live_calls()]}
@@ -208,6 +215,8 @@ METHODS: Final[Mapping[str, Method]] = {
     "voicecall.end": _method(p.OneCall, Dispatcher.end, acts=True),
     "voicecall.floor": _method(p.SetFloor, Dispatcher.floor, acts=True),
     "voicecall.admit": _method(p.Admit, Dispatcher.admit, acts=True),
+    "voicecall.admitted": _method(p.Params, Dispatcher.admitted),
+    "voicecall.forget": _method(p.Forget, Dispatcher.forget, acts=True),
     "voicecall.status": _method(p.Status, Dispatcher.status),
     "voicecall.events": _method(p.Events, Dispatcher.events),
     "voicecall.history": _method(p.History, Dispatcher.history),

@@ -94,6 +94,10 @@ class Admit(Params):
     verdict: Decision
 
 
+class Forget(Params):
+    number: str = Field(min_length=1, max_length=100)
+
+
 class Latency(Params):
     last: int = Field(default=200, ge=1, le=10_000)
 

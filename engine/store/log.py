@@ -166,7 +166,7 @@ class EventLog:
         return await self._query(queries.count_calls_since, at)
 
     async def always_admitted(self) -> list[str]:
-        """The numbers of all callers who were let in for good."""
+        """The numbers of all callers who were let in for good and not forgotten since."""
         return await self._query(queries.always_admitted)
 
     async def recent_call_ids(self, last: int) -> list[str]:

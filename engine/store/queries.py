@@ -10,6 +10,7 @@ from typing import Final
 import orjson
 
 from engine.calls import Event
+from engine.calls.policy import digits_of
 from engine.store.codec import decode
 
 _COLUMNS: Final = "seq, at, call_id, type, data"
@@ -67,13 +68,23 @@ def count_calls_since(connection: sqlite3.Connection, at: int) -> int:
 
 
 def always_admitted(connection: sqlite3.Connection) -> list[str]:
-    """The numbers of all callers who were let in for good."""
+    """The numbers of all callers who were let in for good and not forgotten since, in the order of that decision."""
     sql = (
-        "SELECT DISTINCT json_extract(begun.data, '$.from') FROM events admitted"
+        "SELECT admitted.seq, 1, json_extract(begun.data, '$.from') FROM events admitted"
         " JOIN events begun ON begun.call_id = admitted.call_id AND begun.type = 'call.initiated'"
         " WHERE admitted.type = 'call.admitted' AND json_extract(admitted.data, '$.verdict') = 'always'"
+        " UNION ALL SELECT seq, 0, json_extract(data, '$.number') FROM events WHERE type = 'caller.forgotten'"
+        " ORDER BY 1"
     )
-    return [number for (number,) in connection.execute(sql) if isinstance(number, str)]
+    known: dict[str, str] = {}
+    for _, admitted, number in connection.execute(sql):
+        if not isinstance(number, str):
+            continue
+        if admitted:
+            known.setdefault(digits_of(number), number)
+        else:
+            known.pop(digits_of(number), None)
+    return list(known.values())
 
 
 def recent_call_ids(connection: sqlite3.Connection, last: int) -> list[str]:
@@ -97,7 +108,7 @@ def search(connection: sqlite3.Connection, query: str, last: int) -> list[str]:
         )
         conditions.append(
             "AND EXISTS (SELECT 1 FROM events e WHERE e.call_id = begun.call_id"
-            f" AND e.type IN ('call.initiated', 'speech.final', 'say.queued') AND ({places}))"
+            f" AND e.type IN ('call.initiated', 'speech.final', 'say.queued', 'say.worded') AND ({places}))"
         )
         values += [_pattern(spelling) for spelling in spellings for _ in range(3)]
     sql = (

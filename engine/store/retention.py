@@ -13,7 +13,11 @@ _OLD_CALLS: Final = (
     "SELECT DISTINCT call_id FROM events begun WHERE type = 'call.initiated' AND at < :before AND NOT EXISTS"
     " (SELECT 1 FROM events e WHERE e.call_id = begun.call_id AND e.at >= :before) LIMIT :step"
 )
-_OLD_LOOSE: Final = "SELECT seq FROM events WHERE call_id IS NULL AND at < :before ORDER BY seq LIMIT :step"
+_OLD_LOOSE: Final = (
+    "SELECT seq FROM events WHERE call_id IS NULL AND at < :before AND type != 'caller.forgotten'"
+    " ORDER BY seq LIMIT :step"
+)
+"""Not what takes an admission back: the call with the admission may be kept longer."""
 
 
 def forget_step(connection: sqlite3.Connection, before: int) -> int:

@@ -25,7 +25,10 @@ _CREATE: Final = (
     "CREATE INDEX calls_begun ON events (seq, call_id) WHERE type = 'call.initiated'",
     "CREATE INDEX turns_done ON events (seq) WHERE type = 'turn.completed'",
 )
-_ADDED: Final = ("CREATE INDEX IF NOT EXISTS callers_admitted ON events (call_id) WHERE type = 'call.admitted'",)
+_ADDED: Final = (
+    "CREATE INDEX IF NOT EXISTS callers_admitted ON events (call_id) WHERE type = 'call.admitted'",
+    "CREATE INDEX IF NOT EXISTS callers_forgotten ON events (seq) WHERE type = 'caller.forgotten'",
+)
 """Indexes that came later. They change no table, so an older program still reads and writes the file."""
 
 

@@ -45,7 +45,35 @@ def test_a_caller_who_waits_is_let_in_or_not_and_only_once(run: Run, engine: Run
     assert (again.code, again.json["code"]) == (1, "not_waiting")
 
 
-@pytest.mark.parametrize("line", ["admit --once", "admit --call-id x", "admit --call-id x --once --no"])
+def test_who_was_let_in_always_is_listed_and_can_be_forgotten(run: Run, engine: Running) -> None:
+    number = "+15550100142"
+    engine.engine.always.append(number)
+    assert run("admit", "--list").json == {"numbers": [number]}
+    assert run("admit", "--forget", number).json == {"success": True}
+    assert run("admit", "--list").json == {"numbers": []}
+    again = run("admit", "--forget", number)
+    assert (again.code, again.json["code"]) == (1, "invalid_number")
+
+
+@pytest.mark.usefixtures("terminal")
+def test_people_read_one_number_a_line(run: Run, engine: Running) -> None:
+    assert run("admit", "--list").out == "nobody was let in always\n"
+    engine.engine.always += ["+15550100142", "+15550100143"]
+    assert run("admit", "--list").out == "+15550100142\n+15550100143\n"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "admit --once",
+        "admit --call-id x",
+        "admit --call-id x --once --no",
+        "admit --call-id x --list",
+        "admit --list --forget +15550100142",
+        "admit --call-id x --forget +15550100142",
+        "admit --forget",
+    ],
+)
 def test_a_decision_needs_a_call_and_one_verdict(run: Run, line: str) -> None:
     assert run(*line.split()).code == 2
 

@@ -47,6 +47,7 @@ class EchoEngine:
         self.asked = asyncio.Event()
         self.watched = asyncio.Event()
         self.sound: dict[str, Sound] = {}
+        self.always: list[str] = []
 
     async def record(self, kind: str, call_id: str | None = None, /, **data: Any) -> Event:
         (event,) = await self.log.append([Draft(kind, call_id, data)])
@@ -90,6 +91,14 @@ class EchoEngine:
         if not self._known(call_id).waiting:
             raise Refusal("not_waiting", f"Nobody waits with {call_id}.")
         await self.record("call.admitted", call_id, verdict=verdict, by=by)
+
+    def always_admitted(self) -> Sequence[str]:
+        return self.always
+
+    async def forget_caller(self, number: str, by: str = "") -> None:
+        if number not in self.always:
+            raise Refusal("invalid_number", f"{number} was not let in.")
+        self.always.remove(number)
 
     async def end(self, call_id: str, by: str = "") -> None:
         if self._known(call_id).live:

@@ -136,6 +136,29 @@ async def test_one_who_is_let_in_always_never_waits_again_also_after_a_restart(
         assert other.from_number != third.from_number
 
 
+async def test_one_who_was_let_in_always_waits_again_when_that_was_taken_back_also_after_a_restart(
+    tmp_path: Path, simulator: Simulator
+) -> None:
+    config = settings(simulator, inbound_policy="pairing")
+    async with running(tmp_path, config, simulator) as run:
+        call = await waiting(run)
+        await run.engine.admit(call.call_id, "always", "console")
+        assert run.engine.always_admitted() == [call.from_number]
+        await run.engine.end(call.call_id)
+        await run.engine.forget_caller(call.from_number, "cli")
+        assert run.engine.always_admitted() == []
+        with pytest.raises(Refusal) as refused:
+            await run.engine.forget_caller(call.from_number, "cli")
+        assert refused.value.code == "invalid_number"
+        again = await waiting(run)
+        await run.engine.admit(again.call_id, "no", "console")
+        facts = [event.data for event in await run.events() if event.type == "caller.forgotten"]
+        assert facts == [{"number": call.from_number, "by": "cli"}]
+    async with running(tmp_path, config, simulator) as run:
+        assert run.engine.always_admitted() == []
+        await waiting(run)
+
+
 async def test_numbers_that_were_paired_mean_nothing_to_another_policy(tmp_path: Path, simulator: Simulator) -> None:
     config = settings(simulator, inbound_policy="pairing")
     async with running(tmp_path, config, simulator) as run:

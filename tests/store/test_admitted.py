@@ -33,6 +33,21 @@ async def test_the_numbers_that_were_let_in_always_are_found_once_each(tmp_path:
         assert await log.always_admitted() == [ANNA]
 
 
+async def test_an_admission_that_was_taken_back_counts_no_more_until_the_next_one(tmp_path: Path) -> None:
+    def forgotten(number: str) -> Draft:
+        return Draft("caller.forgotten", None, {"number": number, "by": "cli"})
+
+    async with await EventLog.open(tmp_path / "calls.db", clock=lambda: 1000) as log:
+        await log.append([*admitted("1", ANNA, "always"), *admitted("2", TOM, "always"), forgotten(ANNA)])
+        assert await log.always_admitted() == [TOM]
+        await log.append([*admitted("3", ANNA, "always"), forgotten("15550100102")])
+        assert await log.always_admitted() == [ANNA]
+        await log.append([forgotten(ANNA)])
+        await log.append([Draft("call.ended", "3", {}, at=9000)])
+        await log.forget(2000)
+        assert await log.always_admitted() == [], "the call is kept, so what takes its admission back is too"
+
+
 async def test_a_call_that_is_forgotten_takes_its_admission_with_it(tmp_path: Path) -> None:
     async with await EventLog.open(tmp_path / "calls.db", clock=lambda: 1000) as log:
         await log.append(admitted("1", ANNA, "always"))

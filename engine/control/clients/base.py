@@ -95,6 +95,14 @@ class EngineClient(ABC):
         """Let a caller who waits in, once or always, or not. The first decision counts; later ones are refused."""
         await self._request("voicecall.admit", {"callId": call_id, "verdict": verdict})
 
+    async def admitted(self) -> list[str]:
+        """The numbers that were let in for good."""
+        return list((await self._request("voicecall.admitted", {}))["numbers"])
+
+    async def forget(self, number: str) -> None:
+        """Take that back: the number is a stranger's again."""
+        await self._request("voicecall.forget", {"number": number})
+
     async def status(self, call_id: str) -> dict[str, Any] | None:
         """The record of a call by our id or the carrier's; None when there is no such call."""
         result = await self._request("voicecall.status", {"callId": call_id})

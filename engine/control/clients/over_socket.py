@@ -26,7 +26,8 @@ _BACKOFF_FIRST_S: Final = 0.1
 _BACKOFF_LAST_S: Final = 5.0
 _SLUGS: Final[frozenset[str]] = frozenset(get_args(Slug))
 _READS: Final = frozenset(
-    f"voicecall.{name}" for name in ("status", "events", "history", "health", "latency", "backlog", "continue.result")
+    f"voicecall.{name}"
+    for name in ("status", "events", "history", "health", "latency", "backlog", "admitted", "continue.result")
 )
 
 
