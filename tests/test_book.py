@@ -56,6 +56,7 @@ def test_live_calls_come_in_the_order_in_which_they_began() -> None:
 
 
 def test_the_oldest_ended_calls_are_forgotten_and_live_ones_never(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pain F12."""
     monkeypatch.setattr("engine.book.KEEP_ENDED", 3)
     book = CallBook()
     book.take(numbered(begin("live", "CAlive")))

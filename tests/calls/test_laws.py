@@ -72,6 +72,7 @@ def test_hostile_data_never_raises_and_keeps_the_laws(facts: list[Draft]) -> Non
 
 @given(st.lists(drafts(CARRIER_TYPES), max_size=20), st.data())
 def test_any_order_duplication_and_loss_leaves_one_end(facts: list[Draft], data: st.DataObject) -> None:
+    """Trap 1.3/order."""
     delivered = data.draw(st.lists(st.sampled_from(facts), max_size=40)) if facts else []
     events = begun(delivered)
     ends = [event for event in events if event.type == "call.ended"]

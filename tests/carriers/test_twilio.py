@@ -128,6 +128,7 @@ class TestTwilioCarrier(CarrierConformance):
 
     @pytest.mark.parametrize("name", [*DOCUMENTS, *NATIVE_DOCUMENTS])
     async def test_twilio_understands_every_document_without_a_warning(self, bench: Bench, name: str) -> None:
+        """Trap 1.3/12200."""
         document = {**DOCUMENTS, **NATIVE_DOCUMENTS}[name]
         reply = bench.carrier.render(document)
         reading = read_twiml(reply.body)
@@ -138,6 +139,7 @@ class TestTwilioCarrier(CarrierConformance):
 
 
 async def test_completed_hangs_up_a_call_in_any_state(phone: Line) -> None:
+    """Trap 1.2/canceled."""
     ringing = await phone.dial(NEVER)
     await ringing.until(lambda: ringing.state.status == "ringing")
     live = await phone.live()
@@ -150,6 +152,7 @@ async def test_completed_hangs_up_a_call_in_any_state(phone: Line) -> None:
 
 @pytest.mark.parametrize("as_404", [True, False])
 async def test_hanging_up_a_call_that_is_over_is_a_success_for_404_and_for_21220(as_404: bool) -> None:
+    """Trap 1.2/20404."""
     async with line(dataclasses.replace(FAR, ended_is_404=as_404)) as phone:
         call = await phone.live()
         call.hang_up_person()
@@ -158,6 +161,7 @@ async def test_hanging_up_a_call_that_is_over_is_a_success_for_404_and_for_21220
 
 
 async def test_21220_on_a_live_call_is_tried_again_a_moment_later(phone: Line) -> None:
+    """Trap 1.2/21220."""
     call = await phone.live()
     phone.far.fail("update", "21220", times=2)
     await phone.carrier.hang_up(call.state.sid)
@@ -165,6 +169,7 @@ async def test_21220_on_a_live_call_is_tried_again_a_moment_later(phone: Line) -
 
 
 async def test_21220_that_stays_is_an_error_and_no_end_of_the_call(phone: Line) -> None:
+    """Trap 1.2/21220."""
     call = await phone.live()
     phone.far.fail("update", "21220", times=3)
     with pytest.raises(CarrierError) as caught:
@@ -195,6 +200,7 @@ async def test_instructions_replace_what_a_call_does(phone: Line) -> None:
 
 
 async def test_instructions_over_4000_characters_are_refused_with_a_sentence_and_not_sent(phone: Line) -> None:
+    """Trap 1.1/inline-limit."""
     call = await phone.live()
     with pytest.raises(CarrierError) as caught:
         await phone.carrier.instruct(Streamless(call.state.sid), (Say("word " * 900),))
@@ -202,6 +208,7 @@ async def test_instructions_over_4000_characters_are_refused_with_a_sentence_and
 
 
 async def test_a_transfer_ends_the_stream_with_stop_and_connects_the_caller(phone: Line) -> None:
+    """Trap 1.2/interrupts."""
     desk = phone.desk
     connect = phone.carrier.render((Connect(desk.socket_url(), "t"),))
     desk.documents["/voice/webhook"] = connect.body.decode()
@@ -225,6 +232,7 @@ async def test_a_change_whose_outcome_is_unknown_is_not_sent_again(phone: Line) 
 
 
 async def test_a_lost_stream_is_opened_again_in_the_same_call(phone: Line) -> None:
+    """Traps 1.4/connect-blocks, 1.5/31921 and 1.5/no-reconnect."""
     desk = phone.desk
     first = Connect(desk.socket_url(), "first", again_url=desk.url("/again"))
     desk.documents["/voice/webhook"] = phone.carrier.render((first,)).body.decode()
@@ -259,6 +267,7 @@ async def test_an_id_that_is_none_of_twilios_never_gets_into_a_path(phone: Line)
     ],
 )
 def test_every_status_is_read_and_an_unknown_one_ends_nothing(status: str, live: bool, reason: State | None) -> None:
+    """Trap 1.1/statuses."""
     found = to_status(TwilioCall(SID, status, answered_by="human", duration_s=12))
     assert (found.live, found.reason, found.raw) == (live, reason, status)
     assert found.facts["answered_by"] == "human"

@@ -31,6 +31,7 @@ async def phone() -> AsyncIterator[Line]:
 
 
 async def test_trouble_with_a_stream_is_told_with_its_number_and_what_to_do(phone: Line) -> None:
+    """Trap 1.5/socket-errors."""
     phone.desk.refuse_streams = True
     document = phone.carrier.render((Connect(phone.desk.socket_url(), "t"),))
     phone.desk.documents["/voice/webhook"] = document.body.decode()
@@ -44,6 +45,7 @@ async def test_trouble_with_a_stream_is_told_with_its_number_and_what_to_do(phon
 
 
 async def test_trouble_with_a_document_is_told_too(phone: Line) -> None:
+    """Trap 1.7/told."""
     phone.desk.documents["/voice/webhook"] = (200, "application/json", b"{}")
     call = await phone.dial()
     await call.until_over()
@@ -94,6 +96,7 @@ async def test_twilios_clock_is_known_to_about_a_second(phone: Line) -> None:
 
 
 async def test_wrong_credentials_say_what_to_check(phone: Line) -> None:
+    """Trap 1.1/path-and-auth."""
     access = Access(FAR.account_sid, "wrong", base_url=phone.far.base_url)
     carrier = TwilioCarrier(access, SigningKeys(("wrong",), {}), voice="", language="")
     await carrier.open()
@@ -119,6 +122,7 @@ async def test_wrong_credentials_say_what_to_check(phone: Line) -> None:
 async def test_region_and_edge_are_both_in_the_host_name_and_the_environment_has_no_say(
     monkeypatch: pytest.MonkeyPatch, region: str, edge: str, host: str
 ) -> None:
+    """Trap 1.1/region-and-edge."""
     from engine.carriers import twilio_rest
 
     asked: list[str] = []

@@ -35,6 +35,7 @@ async def phone() -> AsyncIterator[Line]:
 
 
 async def test_a_dial_asks_for_all_four_events_by_post_and_has_both_limits(phone: Line) -> None:
+    """Traps 1.1/four-events and 1.1/application."""
     await phone.carrier.dial(phone.order(ring_timeout_ms=25_400, max_duration_seconds=77))
     form = phone.far.requests[0].form
     assert form["StatusCallbackEvent"] == ["initiated", "ringing", "answered", "completed"]
@@ -48,12 +49,14 @@ async def test_a_dial_asks_for_all_four_events_by_post_and_has_both_limits(phone
 
 
 async def test_a_ring_timeout_over_ten_minutes_is_the_longest_that_twilio_takes(phone: Line) -> None:
+    """Trap 1.1/ring-limit."""
     await phone.dial(ring_timeout_ms=3_600_000)
     await phone.dial(ring_timeout_ms=0)
     assert [sent["Timeout"] for sent in phone.sent("dial")] == ["600", "1"]
 
 
 async def test_a_notify_message_goes_inline_and_is_heard_though_no_webhook_reaches_us(phone: Line) -> None:
+    """Trap 1.1/url-wins."""
     order = phone.order(inline=(Say("Your table is ready & waiting."), Pause(1), Hangup()))
     dead = dataclasses.replace(order, webhook_url="http://127.0.0.1:9/voice/webhook")
     call = phone.far.calls[await phone.carrier.dial(dead)]
@@ -64,6 +67,8 @@ async def test_a_notify_message_goes_inline_and_is_heard_though_no_webhook_reach
 
 
 async def test_twiml_over_4000_characters_is_asked_for_by_url_instead(phone: Line) -> None:
+    """Trap 1.1/inline-limit."""
+
     def order(length: int) -> DialOrder:
         return phone.order(inline=(Say("x" * length),))
 
@@ -77,6 +82,7 @@ async def test_twiml_over_4000_characters_is_asked_for_by_url_instead(phone: Lin
 
 
 async def test_keys_go_as_a_document_because_senddigits_would_switch_machine_detection_off(phone: Line) -> None:
+    """Trap 1.1/send-digits."""
     call = await phone.dial(HALLO, dtmf_sequence="ww12#", detect_machine="answer")
     await phone.desk.until(lambda: phone.desk.of("/voice/webhook?callId=c1&flow=answer"))
     await phone.desk.until(lambda: phone.desk.of("/voice/webhook?callId=c1&flow=machine"))
@@ -94,6 +100,7 @@ async def test_keys_come_before_an_inline_message(phone: Line) -> None:
 
 
 async def test_keys_that_are_none_are_refused_before_anything_is_sent(phone: Line) -> None:
+    """Trap 1.1/send-digits."""
     with pytest.raises(CarrierError) as caught:
         await phone.dial(dtmf_sequence="1;2")
     assert caught.value.kind == "refused" and phone.far.requests == []
@@ -103,6 +110,7 @@ async def test_keys_that_are_none_are_refused_before_anything_is_sent(phone: Lin
 async def test_machine_detection_is_asynchronous_so_that_nobody_waits_in_silence(
     phone: Line, detect: Any, parameter: str
 ) -> None:
+    """Trap 1.1/amd-waits."""
     await phone.dial(detect_machine=detect)
     sent = phone.sent("dial")[0]
     assert (sent["MachineDetection"], sent["AsyncAmd"]) == (parameter, "true")
@@ -111,6 +119,7 @@ async def test_machine_detection_is_asynchronous_so_that_nobody_waits_in_silence
 
 
 async def test_a_host_name_with_an_underscore_is_refused_before_anything_is_sent(phone: Line) -> None:
+    """Trap 1.1/underscore."""
     order = dataclasses.replace(phone.order(), webhook_url="https://my_host.example.com/voice/webhook")
     with pytest.raises(CarrierError) as caught:
         await phone.carrier.dial(order)
@@ -122,6 +131,7 @@ async def test_a_host_name_with_an_underscore_is_refused_before_anything_is_sent
     [("+15005550001", "21211"), ("+15005550002", "21214"), ("+15005550003", "21215"), ("+15005550004", "21216")],
 )
 async def test_twilios_magic_numbers_are_refused_with_code_and_link(phone: Line, to: str, code: str) -> None:
+    """Trap 1.1/magic-numbers."""
     with pytest.raises(CarrierError) as caught:
         await phone.dial(to)
     error = caught.value
@@ -147,6 +157,7 @@ async def test_twilios_magic_numbers_are_refused_with_code_and_link(phone: Line,
     ],
 )
 async def test_a_dial_is_sent_once_whatever_becomes_of_it(fault: Any, kind: str, code: str, made: int) -> None:
+    """Pains F3 and F10; trap 1.1/20003-20404-20429."""
     async with line(timeout_s=0.4) as phone:
         phone.far.fail("dial", fault)
         with pytest.raises(CarrierError) as caught:
@@ -184,6 +195,7 @@ async def test_a_lost_dial_is_found_by_an_engine_that_knows_it_only_from_its_log
 
 
 async def test_a_queued_call_has_no_dates_yet_and_is_found_all_the_same() -> None:
+    """Traps 1.1/strings and 1.1/queue."""
     async with line(dataclasses.replace(FAR, queue_s=30)) as phone:
         call = await phone.dial()
         assert call.state.to_json()["date_created"] is None

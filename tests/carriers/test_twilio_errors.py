@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import sys
 
 import aiohttp
@@ -60,6 +61,7 @@ def body(code: int, message: str, status: int) -> bytes:
 def test_each_failure_means_what_the_sender_can_do_about_it(
     status: int, code: int | None, kinds: tuple[Kind, ...]
 ) -> None:
+    """Trap 1.1/20003-20404-20429."""
     assert tuple(classify(status, code, intent) for intent in INTENTS) == kinds
 
 
@@ -69,6 +71,7 @@ def test_every_refusal_of_a_number_is_final_and_explained(code: int) -> None:
 
 
 def test_twilios_code_message_and_link_are_kept() -> None:
+    """Trap 1.1/error-body."""
     failure = read_failure(400, body(21211, "The 'To' number 12 is not a valid phone number.", 400))
     error = from_failure(failure, "place the call", "dial")
     assert (error.kind, error.code) == ("refused", "21211")
@@ -85,6 +88,7 @@ def test_the_newer_shape_of_errors_is_read_as_well() -> None:
 
 @pytest.mark.parametrize("content", [b"", b"<html><h1>502</h1></html>", b"[]", b"null", b'{"code":"x"}', b"\xff\xfe"])
 def test_an_error_page_of_a_proxy_says_its_status(content: bytes) -> None:
+    """Trap 1.1/error-body."""
     failure = read_failure(502, content)
     assert (failure.code, failure.message, failure.link) == (None, "HTTP 502", "")
     assert from_failure(failure, "place the call", "dial").code == "502"
@@ -126,8 +130,40 @@ def test_without_a_connection_nothing_was_sent_and_afterwards_nobody_knows(
     assert all(str(failure) and failure.code for failure in made)
 
 
+def test_an_address_that_was_not_reached_is_named_without_words_about_tls() -> None:
+    error = from_network(_refused_connection(), "place the call", "dial")
+    assert str(error) == "Twilio can not be reached at 127.0.0.1:9: Connection refused"
+    assert "twilio.api_base_url" in error.hint
+
+
+def test_a_certificate_that_is_not_believed_is_named() -> None:
+    key = ConnectionKey("api.twilio.com", 443, True, True, None, None, None)
+    why = ssl.SSLCertVerificationError(1, "certificate verify failed: Hostname mismatch")
+    error = from_network(aiohttp.ClientConnectorCertificateError(key, why), "place the call", "dial")
+    assert str(error) == (
+        "Twilio can not be reached at api.twilio.com:443: certificate verify failed: Hostname mismatch"
+    )
+
+
+@pytest.mark.parametrize(("status", "word"), [(302, "api_base_url"), (404, "api_base_url"), (503, "status.twilio.com")])
+def test_an_answer_that_names_no_error_of_twilios_says_what_to_check(status: int, word: str) -> None:
+    error = from_failure(read_failure(status, b"<html>"), "place the call", "dial")
+    assert word in error.hint
+
+
+@pytest.mark.parametrize("error", [TimeoutError(), aiohttp.ServerDisconnectedError()])
+def test_a_silence_of_twilios_says_where_to_look(error: Exception) -> None:
+    assert "status.twilio.com" in from_network(error, "place the call", "dial").hint
+
+
+def test_twilios_own_page_is_the_hint_where_there_is_one() -> None:
+    failure = read_failure(400, body(21211, "x", 400))
+    assert from_failure(failure, "place the call", "dial").hint == "https://www.twilio.com/docs/errors/21211"
+
+
 @given(status=st.integers(300, 599), content=st.binary(max_size=200))
 def test_any_answer_at_all_becomes_an_error(status: int, content: bytes) -> None:
+    """Pain F8."""
     error = from_failure(read_failure(status, content), "place the call", "dial")
     assert error.kind in ("refused", "retry", "unknown") and str(error).isprintable()
 

@@ -102,6 +102,7 @@ def everything(desk: Desk) -> dict[str, Any]:
 
 
 async def test_only_the_account_is_let_in(rest: Rest) -> None:
+    """Trap 1.1/path-and-auth."""
     status, value = await rest.ask("GET", "/Calls.json", token="wrong")
     assert (status, value["code"], value["status"]) == (401, 20003, 401)
     assert value["more_info"] == "https://www.twilio.com/docs/errors/20003"
@@ -136,6 +137,7 @@ async def test_a_dial_that_twilio_would_refuse_is_refused(rest: Rest, form: Mapp
 
 
 async def test_what_twilio_silently_ignores_is_complained_about(rest: Rest, desk: Desk) -> None:
+    """Traps 1.1/url-wins and 1.1/application."""
     await rest.dial(Url=desk.url(), Twiml=EMPTY)
     await rest.dial(Url=desk.url(), SendDigits="1", MachineDetection="Enable")
     await rest.dial(Url=desk.url(), StatusCallback=desk.url())
@@ -153,6 +155,7 @@ def test_the_parameters_and_fields_are_those_of_the_official_description() -> No
 
 
 async def test_calls_and_notifications_have_the_fields_that_twilio_documents(rest: Rest, desk: Desk) -> None:
+    """Trap 1.1/strings."""
     desk.documents["/answer"] = (200, "application/json", b"{}")
     call = await rest.dial(Url=desk.url("/answer"))
     await call.until_over()
@@ -271,6 +274,7 @@ async def test_an_address_where_nobody_listens_is_tried_twice_and_ends_the_call(
 
 
 async def test_a_fragment_asks_for_retries_and_is_not_sent(rest: Rest, desk: Desk) -> None:
+    """Trap 1.3/fragment."""
     replies = iter([(503, "text/xml", b""), (200, "text/xml", b"<Response><Say>Late</Say></Response>")])
 
     async def answer(_: Webhook) -> tuple[int, str, bytes]:
@@ -421,6 +425,7 @@ async def test_a_new_document_replaces_what_runs(rest: Rest, desk: Desk) -> None
 
 
 async def test_a_stream_is_opened_signed_without_its_query_and_with_its_parameters(rest: Rest, desk: Desk) -> None:
+    """Pain D2; trap 1.4/query-dropped."""
     desk.documents["/answer"] = CONNECT.format(url=desk.socket_url("/media?secret=1"), then="")
     call = await rest.dial(Url=desk.url("/answer"))
     media = await desk.stream()
@@ -452,6 +457,7 @@ async def test_audio_is_played_on_the_far_clock_and_marks_come_back_when_it_was_
 
 
 async def test_frames_that_twilio_does_not_know_are_noted_once_by_their_number(rest: Rest, desk: Desk) -> None:
+    """Trap 1.5/31950."""
     desk.documents["/answer"] = CONNECT.format(url=desk.socket_url(), then="")
     call = await rest.dial(Url=desk.url("/answer"))
     media = await desk.stream()
@@ -526,6 +532,7 @@ async def test_a_stream_can_break_without_a_word_and_start_twice(rest: Rest, des
 
 
 async def test_an_old_stream_can_be_closed_late_when_the_new_one_is_up(desk: Desk) -> None:
+    """Trap 1.5/one-stream."""
     async with TwilioFar(settings(close_late_s=0.5)) as far, aiohttp.ClientSession() as http:
         rest = Rest(far, http)
         document = CONNECT.format(url=desk.socket_url(), then="")

@@ -70,6 +70,7 @@ def pairs_of(params: Mapping[str, str | list[str]]) -> Pairs:
 class TestPublishedVectors:
     @pytest.mark.parametrize("vector", VECTORS["form_vectors"], ids=lambda vector: vector["id"])
     def test_of_forms(self, vector: Mapping[str, Any]) -> None:
+        """Trap 1.6/vectors."""
         sent = request(vector["url"], pairs_of(vector["params"]), vector["signature"])
         verdict = verify(sent, KEYS)
         assert verdict.ok is vector["expect"], verdict.why
@@ -77,6 +78,7 @@ class TestPublishedVectors:
 
     @pytest.mark.parametrize("vector", VECTORS["body_vectors"], ids=lambda vector: vector["id"])
     def test_of_json_bodies(self, vector: Mapping[str, Any]) -> None:
+        """Trap 1.6/vectors."""
         body = vector["body"].encode()
         sent = request(vector["url"], (), vector["signature"], body=body, content_type="application/json")
         assert verify(sent, KEYS).ok is vector["expect"]
@@ -130,6 +132,7 @@ class TestTwiliosOwnValidatorAgrees:
 
     @given(pairs=st.lists(st.tuples(st.sampled_from(["A", "B", "Ab"]), st.sampled_from(["", "1", "2"])), max_size=8))
     def test_on_names_that_come_twice_in_any_order(self, pairs: Pairs) -> None:
+        """Trap 1.6/duplicates."""
         signature = by_sdk(URL, pairs)
         for order in (pairs, list(reversed(pairs)), sorted(pairs)):
             assert verify(request(pairs=order, signature=signature), KEYS).ok
@@ -154,13 +157,14 @@ class TestAddresses:
     )
     @pytest.mark.parametrize(("asked", "signed"), [("", ":443"), (":443", ""), (":8443", ""), (":8443", ":8443")])
     def test_ports_next_to_ipv6_and_passwords(self, host: str, asked: str, signed: str) -> None:
-        """The SDK cuts the host at its first colon."""
+        """Trap 1.6/ports. The SDK cuts the host at its first colon."""
         sent = request(f"https://{host}{asked}/w", signature=by_sdk(f"https://{host}{signed}/w", FORM))
         verdict = verify(sent, KEYS)
         assert verdict.ok and verdict.form == f"https://{host}{signed}/w"
         assert "pass" not in verdict.why
 
     def test_e1_a_port_that_was_added_is_said(self) -> None:
+        """Trap 1.6/ports."""
         verdict = verify(request(signature=by_sdk(URL.replace(".com/", ".com:443/"), FORM)), KEYS)
         assert verdict.ok and verdict.why == "ok, signed as https://calls.example.com:443/voice/webhook"
         assert verdict.form in verdict.tried
@@ -171,32 +175,37 @@ class TestAddresses:
 
     @pytest.mark.parametrize(("asked", "signed"), [("a=It's", "a=It%27s"), ("a=It%27s", "a=It's")])
     def test_quotes_in_the_query_are_one_however_they_are_written(self, asked: str, signed: str) -> None:
+        """Trap 1.6/quote."""
         base = "https://calls.example.com/w?"
         assert verify(request(base + asked, signature=by_sdk(base + signed, FORM)), KEYS).ok
 
     def test_a_fragment_is_never_signed(self) -> None:
+        """Trap 1.3/fragment."""
         assert verify(request(URL + "#rc=2", signature=by_sdk(URL, FORM)), KEYS).ok
 
 
 class TestBodies:
     def test_empty_values_count(self) -> None:
+        """Trap 1.6/empty-values."""
         sent = request()
         without = urlencode(FORM[:-1]).encode()
         assert not verify(dataclasses.replace(sent, body=without), KEYS).ok
 
     def test_nothing_at_all_is_hashed_as_an_empty_object_or_as_nothing(self) -> None:
+        """Trap 1.6/empty-body."""
         for hashed in (b"{}", b""):
             url = f"{URL}&bodySHA256={hashlib.sha256(hashed).hexdigest()}"
             assert verify(request(url, (), body=b""), KEYS).ok
             assert verify(request(url, (), body=b"{}"), KEYS).ok is (hashed == b"{}")
 
     def test_a_hash_needs_a_signature_beside_it(self) -> None:
-        """Whoever writes a body can write its hash."""
+        """Trap 1.6/json-body. Whoever writes a body can write its hash."""
         url = f"{URL}&bodySHA256={hashlib.sha256(b'{}').hexdigest()}"
         forged = request(url, (), by_sdk(URL), body=b"{}", content_type="application/json")
         assert not verify(forged, KEYS).ok
 
     def test_a_genuine_address_does_not_carry_another_body(self) -> None:
+        """Trap 1.6/json-body."""
         url = f"{URL}&bodySHA256={hashlib.sha256(b'{}').hexdigest()}"
         genuine = request(url, (), body=b"{}")
         assert verify(genuine, KEYS).ok
@@ -208,9 +217,11 @@ class TestBodies:
         assert not verdict.ok and "bodySHA256" in verdict.why
 
     def test_a_body_of_a_get_is_not_left_out(self) -> None:
+        """Trap 1.6/get."""
         assert not verify(request(pairs=(), body=b"CallSid=CA1", method="GET"), KEYS).ok
 
     def test_a_form_has_only_so_many_parameters(self) -> None:
+        """Pain F12."""
         many = [(f"p{number}", "") for number in range(MAX_FIELDS + 1)]
         assert verify(request(pairs=many[1:]), KEYS).ok
         assert not verify(request(pairs=many), KEYS).ok
@@ -218,6 +229,7 @@ class TestBodies:
 
 class TestKeys:
     def test_both_tokens_are_good_while_they_are_rotated(self) -> None:
+        """Trap 1.6/rotation."""
         keys = SigningKeys(("the new one", TOKEN))
         assert verify(request(), keys).ok
         assert verify(request(signature=by_sdk(URL, FORM, "the new one")), keys).ok
@@ -230,6 +242,7 @@ class TestKeys:
             assert not verdict.ok and "twilio.auth_token" in verdict.why
 
     def test_a_shared_key_signs_with_sha_256(self) -> None:
+        """Trap 1.6/shared-key."""
         keys = SigningKeys((TOKEN,), {"KS1": "shared", "KS2": "other"})
         signature = by_sdk(URL, FORM, "shared", HMAC_SHA256)
         for header in ("key=KS1,algorithm=HMAC_SHA256", " algorithm = hmac_sha256 , key = KS1 "):
@@ -268,6 +281,7 @@ class TestKeys:
 
 class TestSockets:
     def test_are_signed_in_their_own_scheme_without_parameters(self) -> None:
+        """Trap 1.5/upgrade-signature."""
         assert upgrade(SOCKET).ok
         assert upgrade("ws://127.0.0.1:3334/voice/stream").ok
         assert not upgrade(SOCKET, SOCKET.replace("wss", "https")).ok
@@ -275,6 +289,7 @@ class TestSockets:
     @pytest.mark.parametrize("asked", [SOCKET, SOCKET + "/"])
     @pytest.mark.parametrize("signed", [SOCKET, SOCKET + "/", SOCKET.replace(".com", ".com:443")])
     def test_may_have_a_slash_at_the_end_or_not(self, asked: str, signed: str) -> None:
+        """Trap 1.5/upgrade-signature."""
         assert upgrade(asked, signed).ok
 
     def test_of_another_path_are_refused(self) -> None:
@@ -311,6 +326,7 @@ class TestRefusals:
         assert verdict.why.endswith("begins with https://calls.example.com/")
 
     def test_tell_no_secret(self) -> None:
+        """Pain E7."""
         suspects = ["https://name:password@x.example/w?token=secret"]
         for signed in (suspects[0], "https://nowhere.example/"):
             verdict = verify(
@@ -319,11 +335,13 @@ class TestRefusals:
             assert not verdict.ok and "password" not in verdict.why and "secret" not in verdict.why
 
     def test_with_nothing_to_suspect_name_the_token(self) -> None:
+        """Trap 1.6/whose-token."""
         verdict = verify(request(signature=by_sdk(URL, FORM, "another")), KEYS)
         assert not verdict.ok and not verdict.form and "auth token" in verdict.why
 
     @pytest.mark.parametrize("header", ["", "  ", "not base64!", "€€€€", "AAAA", "A" * 5000, "AAAA,AAAA", "\udcff"])
     def test_of_signatures_that_are_none(self, header: str) -> None:
+        """Trap 1.6/lengths."""
         assert not verify(request(signature=header), KEYS).ok
 
     def test_take_no_long_body_apart_for_every_suspect(self) -> None:
@@ -354,7 +372,7 @@ class TestReplayKeys:
         assert len(keys) == 1 and "" not in keys
 
     def test_are_the_same_when_a_letter_moves_from_a_name_to_its_value(self) -> None:
-        """Nothing stands between names and values in what is signed: such a request is genuine, but not new."""
+        """Pain E4. Nothing stands between names and values in what is signed: it is genuine, but not new."""
         sent = request(pairs=[("CallStatus", "ringing")])
         moved = dataclasses.replace(sent, body=b"CallStatusr=inging")
         assert verify(moved, KEYS).ok
@@ -388,6 +406,7 @@ class TestAnyBytes:
     def test_are_refused_and_nothing_else(
         self, url: str, headers: Mapping[str, str], body: bytes, suspects: list[str], is_upgrade: bool
     ) -> None:
+        """Trap 1.6/lengths."""
         keys = SigningKeys((TOKEN,), {"K": "secret"})
         sent = WebhookRequest("POST", url, headers, body, suspects=suspects)
         verdict = verify(sent, keys, upgrade=is_upgrade)

@@ -42,6 +42,7 @@ def flow(name: Flow, **more: str) -> str:
 
 class TestCallsThatComeIn:
     def test_want_a_document_and_carry_what_the_carrier_says_about_the_number(self) -> None:
+        """Trap 1.3/directions."""
         event = read({**IN, "CallStatus": "ringing", "StirVerstat": "TN-Validation-Passed-A", "CallToken": "{}"})
         assert event == CarrierEvent(
             "incoming",
@@ -81,16 +82,19 @@ class TestCallsThatComeIn:
 
 class TestCallsThatWePlaced:
     def test_are_answered_with_a_document_wanted(self) -> None:
+        """Trap 1.3/directions."""
         event = read({**OUT, "CallStatus": "in-progress"}, flow("answer"))
         assert (event.type, event.wants_document, event.call_id) == ("answered", True, "ours-1")
         assert (event.direction, event.from_number) == ("outbound", "+15550100")
 
     def test_say_who_answered_when_detection_was_waited_for(self) -> None:
+        """Trap 1.3/amd-values."""
         event = read({**OUT, "CallStatus": "in-progress", "AnsweredBy": "machine_start"}, flow("answer"))
         assert event.answered_by == "machine"
 
     def test_answered_may_come_twice_but_a_document_is_wanted_once(self) -> None:
-        """Voice request and status callback may share an address: CallbackSource tells them apart."""
+        """Trap 1.3/shared-url. Voice request and status callback may share an address: CallbackSource tells them
+        apart."""
         form = {**OUT, "CallStatus": "in-progress", "CallbackSource": "call-progress-events", "SequenceNumber": "2"}
         for url in (URL, flow("answer"), flow("status")):
             event = read(form, url)
@@ -118,15 +122,17 @@ class TestProgress:
         ],
     )
     def test_failures_come_as_the_completed_event(self, status: str, reason: State) -> None:
+        """Trap 1.3/failures-as-completed."""
         event = read({**OUT, "CallStatus": status}, flow("status"))
         assert (event.type, event.reason, event.wants_document) == ("ended", reason, False)
 
     def test_of_a_number_is_told_at_its_own_status_callback(self) -> None:
-        """A number's callback knows no id of ours: ?type=status is all that it has."""
+        """Trap 1.3/number-status. A number's callback knows no id of ours: ?type=status is all that it has."""
         event = read({**IN, "CallStatus": "completed", "CallDuration": "7"}, f"{URL}?type=status")
         assert (event.type, event.call_id, event.duration_s) == ("ended", "", 7)
 
     def test_duration_is_taken_in_seconds_not_in_minutes(self) -> None:
+        """Trap 1.3/minutes."""
         form = {**OUT, "CallStatus": "completed", "CallDuration": "49", "Duration": "1", "SipResponseCode": "200"}
         event = read(form, flow("status"))
         assert (event.duration_s, event.detail) == (49, "")
@@ -138,6 +144,7 @@ class TestProgress:
         assert (event.type, event.wants_document) == ("ignored", False) and "teleporting" in event.detail
 
     def test_recorded_bodies(self) -> None:
+        """Traps 1.3/recorded and 1.6/get."""
         by_id = {each["id"]: read(each["body"].encode(), flow("status")) for each in RECORDED["bodies"]}
         human, busy = by_id["completed_human"], by_id["busy_sip486"]
         assert (human.reason, human.duration_s, human.answered_by) == (State.COMPLETED, 49, "human")
@@ -160,12 +167,14 @@ class TestWhatIsAskedDuringACall:
         assert (event.type, event.wants_document, event.call_id) == ("asks", True, "ours-1")
 
     def test_speech_answers_the_turn_that_listened(self) -> None:
+        """Trap 1.3/gather."""
         form = {**IN, "CallStatus": "in-progress", "SpeechResult": " Thursday, please. ", "Confidence": "0.9"}
         event = read(form, flow("listen", turn="t-7"))
         assert (event.type, event.text, event.turn) == ("speech", "Thursday, please.", "t-7")
         assert event.wants_document
 
     def test_keys_come_with_the_one_that_finished_them(self) -> None:
+        """Trap 1.3/gather."""
         form = {**IN, "CallStatus": "in-progress", "Digits": "12", "msg": "Gather End"}
         for finisher, digits in (("#", "12#"), ("", "12"), ("timeout", "12")):
             event = read({**form, "FinishedOnKey": finisher}, flow("listen", turn="t"))
@@ -176,6 +185,7 @@ class TestWhatIsAskedDuringACall:
 
     @pytest.mark.parametrize("heard", [{}, {"SpeechResult": ""}, {"SpeechResult": "  ", "Digits": ""}])
     def test_silence_wants_a_document_too(self, heard: Mapping[str, str]) -> None:
+        """Trap 1.3/gather."""
         event = read({**IN, "CallStatus": "in-progress", **heard}, flow("listen", turn="t"))
         assert (event.type, event.turn, event.wants_document) == ("silence", "t", True)
 
@@ -185,6 +195,7 @@ class TestWhatIsAskedDuringACall:
         assert read({**form, "SpeechResult": ""}, flow("listen")).type == "ended"
 
     def test_partial_speech_wants_nothing(self) -> None:
+        """Trap 1.3/gather."""
         form = {**CALL, "StableSpeechResult": "I would", "UnstableSpeechResult": "like", "Stability": "0.8"}
         event = read(form, flow("partial", turn="t"))
         assert (event.type, event.text, event.turn, event.wants_document) == ("partial", "I would like", "t", False)
@@ -202,12 +213,14 @@ class TestWhatIsAskedDuringACall:
         ],
     )
     def test_a_transfer_is_over(self, outcome: str, reached: bool) -> None:
+        """Trap 1.3/dial-status."""
         form = {**IN, "CallStatus": "in-progress", "DialCallStatus": outcome, "DialCallSid": "CA2"}
         event = read(form, flow("transfer"))
         assert (event.type, event.reached, event.detail) == ("transfer_over", reached, outcome)
         assert event.wants_document and event.provider_call_id == SID
 
     def test_a_caller_who_hangs_up_during_a_transfer_is_not_ours_again(self) -> None:
+        """Trap 1.3/dial-status."""
         event = read({**IN, "CallStatus": "completed", "DialCallStatus": "completed"}, flow("transfer"))
         assert (event.type, event.reason) == ("ended", State.COMPLETED) and "transfer" in event.detail
 
@@ -217,7 +230,7 @@ class TestWhatIsAskedDuringACall:
     def test_a2_no_request_for_instructions_is_answered_with_nothing(
         self, name: Flow, form: Mapping[str, str], status: str
     ) -> None:
-        """An empty document ends the call, so it must be known that one is wanted."""
+        """Trap 1.3/11770. An empty document ends the call, so it must be known that one is wanted."""
         event = read({**form, "CallStatus": status, "DialCallStatus": "busy"}, flow(name))
         assert event.wants_document and event.type != "ignored"
         assert read({**form, "CallStatus": status}, f"{URL}?flow=unheard-of").wants_document
@@ -244,11 +257,13 @@ class TestBesideACall:
         ],
     )
     def test_the_verdict_of_machine_detection(self, said: str, meant: str) -> None:
+        """Trap 1.3/amd-values."""
         event = read({**SHORT, "AnsweredBy": said, "MachineDetectionDuration": "2400"}, flow("machine"))
         assert (event.type, event.answered_by, event.call_id) == ("machine", meant, "ours-1")
         assert not event.wants_document and event.direction is None
 
     def test_a_stream_that_failed_keeps_twilios_code_and_words(self) -> None:
+        """Trap 1.3/stream-events."""
         form = {**SHORT, "StreamSid": "MZ1", "StreamEvent": "stream-error", "Timestamp": "2026-01-01T00:00:00Z"}
         event = read({**form, "StreamError": "Stream - Protocol error", "StreamErrorCode": "31924"}, flow("stream"))
         assert (event.type, event.detail) == ("stream_failed", "31924 Stream - Protocol error")
@@ -257,6 +272,7 @@ class TestBesideACall:
 
     @pytest.mark.parametrize("what", ["stream-started", "stream-stopped", "stream-sang", ""])
     def test_other_news_of_a_stream_is_ignored_with_its_name(self, what: str) -> None:
+        """Trap 1.3/stream-events."""
         event = read({**SHORT, "StreamEvent": what}, flow("stream"))
         assert event.type == "ignored" and (what or "nothing") in event.detail
 

@@ -55,14 +55,17 @@ def texts(elements: Sequence[Element]) -> list[str]:
 
 class TestAReply:
     def test_a2_is_never_empty_11770(self) -> None:
+        """Trap 1.3/11770."""
         reply = render((), voice="alloy", language="en-US")
         assert (reply.status, reply.content_type) == (200, "text/xml")
         assert reply.body.decode() == OFFICIAL[0]
 
     def test_has_a_content_type_that_twilio_reads_12300(self) -> None:
+        """Trap 1.3/12300."""
         assert render((Hangup(),), voice="alloy", language="en-US").content_type == "text/xml"
 
     def test_has_less_than_64_kb_11750(self) -> None:
+        """Trap 1.3/11750."""
         for letter, times in (("a", 64_000), ("&", 13_000), ("€", 22_000)):
             with pytest.raises(ValueError, match="bytes"):
                 render((Say(letter * times),), voice="alloy", language="en-US")
@@ -80,6 +83,7 @@ class TestAReply:
         assert document in OFFICIAL and document.endswith(official)
 
     def test_escapes_what_stands_in_addresses_and_texts_12100(self) -> None:
+        """Traps 1.3/12100 and 1.4/escape."""
         said = "Tom & \"Ann\" <3 ]]> 'é' 漢 🙂"
         say, redirect = parts(Say(said), Redirect(URL))
         assert (say.text, redirect.text) == (said, URL)
@@ -112,9 +116,11 @@ class TestSay:
 
     @pytest.mark.parametrize("text", ["", "  ", "\n\t", "\x00\x1b"])
     def test_of_nothing_is_left_out_13520(self, text: str) -> None:
+        """Trap 1.4/13520."""
         assert parts(Say(text)) == []
 
     def test_drops_what_no_xml_may_hold_12100(self) -> None:
+        """Trap 1.3/12100."""
         assert one(Say("a\x00b\x1b[31mc\ud800d\uffff")).text == "a b [31mc d"
 
     def test_longer_than_a_say_is_cut_after_sentences(self) -> None:
@@ -186,6 +192,7 @@ class TestListen:
 
 class TestConnect:
     def test_d2_the_token_is_a_parameter_because_queries_are_dropped(self) -> None:
+        """Traps 1.4/31941 and 1.4/query-dropped."""
         connect = one(Connect(SOCKET, 't0k&"<en'))
         (stream,) = list(connect)
         (parameter,) = list(stream)
@@ -197,6 +204,7 @@ class TestConnect:
         assert stream.attrib == {"url": SOCKET, "statusCallback": URL, "statusCallbackMethod": "POST"}
 
     def test_f9_a_lost_socket_does_not_end_the_call(self) -> None:
+        """Trap 1.4/connect-blocks."""
         connect, pause, redirect = parts(Connect(SOCKET, "t", again_url=URL))
         assert [connect.tag, pause.tag, redirect.tag] == ["Connect", "Pause", "Redirect"]
         assert pause.get("length") == "30" and redirect.text == URL
@@ -205,10 +213,12 @@ class TestConnect:
         "url", [f"{SOCKET}?token=x", "https://calls.example.com/s", "", "calls.example.com", f"{SOCKET} x"]
     )
     def test_an_address_that_twilio_would_not_dial_is_refused_31922_31923(self, url: str) -> None:
+        """Trap 1.4/wss-only."""
         with pytest.raises(ValueError):
             xml(Connect(url, "t"))
 
     def test_a_parameter_has_less_than_500_characters(self) -> None:
+        """Trap 1.4/parameter-500."""
         assert xml(Connect(SOCKET, "t" * 494))
         with pytest.raises(ValueError, match="token"):
             xml(Connect(SOCKET, "t" * 495))
@@ -241,6 +251,7 @@ class TestOtherVerbs:
 
     @pytest.mark.parametrize("number", ["", "sip:a@b", "+1 555", "+1555<", "1" * 30])
     def test_a_transfer_to_no_number_is_refused_13223(self, number: str) -> None:
+        """Trap 1.4/13223."""
         with pytest.raises(ValueError, match="dialled"):
             xml(Transfer(number, "+15550000000", URL))
 
@@ -294,6 +305,7 @@ ATTRIBUTES = {
 @settings(max_examples=300)
 @given(document=st.lists(verbs, max_size=6))
 def test_every_document_is_xml_of_twilios_schema(document: Document) -> None:
+    """Trap 1.3/12200."""
     written = twiml(document, voice="alloy", language="en-US")
     assert written == twiml(document, voice="alloy", language="en-US")
     root = ElementTree.fromstring(written)

@@ -140,6 +140,7 @@ def test_secrets_never_show_in_messages() -> None:
     ],
 )
 def test_unsigned_webhooks_need_loopback_and_nothing_public(text: str) -> None:
+    """Pain E3."""
     problem = only(f"{text}\nskip_signature_verification: true")
     assert (problem.line, problem.key) == (2, "skip_signature_verification")
     parse_config(b"skip_signature_verification: true\nserve: {bind: localhost}", None, {})

@@ -107,6 +107,7 @@ async def test_a_voice_that_fails_is_said_and_the_call_goes_on(start: Start) -> 
 
 
 async def test_a_lost_recogniser_is_visible_and_comes_back(start: Start) -> None:
+    """Pain A9."""
     recogniser = Understands()
     run = await start(recogniser=recogniser)
     call_id = await run.engine.initiate(SINK, "Hello.", "conversation")

@@ -146,6 +146,7 @@ async def test_an_empty_number_is_not_the_configured_one(tmp_path: Path) -> None
 
 
 async def test_a_dial_that_fails_in_our_own_code_is_uncertain_and_keeps_no_slot(tmp_path: Path) -> None:
+    """Pain F2."""
     async with table(tmp_path) as at:
         at.carrier.fail["dial"] = TypeError("Integer exceeds 64-bit range")  # type: ignore[assignment]
         with pytest.raises(Refusal) as refused:

@@ -71,6 +71,7 @@ ROWS: list[tuple[str, Call | None, CarrierEvent, bool, Kind]] = [
 
 @pytest.mark.parametrize(("call", "event", "ending", "kind"), [row[1:] for row in ROWS], ids=[row[0] for row in ROWS])
 def test_each_situation_has_its_document(call: Call | None, event: CarrierEvent, ending: bool, kind: Kind) -> None:
+    """Pain A2."""
     assert document_for(call, event, ending=ending).kind == kind
 
 
@@ -149,6 +150,7 @@ async def test_a_stranger_to_us_is_hung_up_on_and_nothing_is_begun(tmp_path: Pat
 
 
 async def test_what_comes_after_the_end_is_harmless(tmp_path: Path) -> None:
+    """Pain F4."""
     async with table(tmp_path, streaming={"enabled": False}) as at:
         call = await at.call_out()
         await at.tell("answered", sid(call), wants_document=True)

@@ -106,6 +106,7 @@ async def test_a_live_call_outlives_a_killed_engine(desk: Desk) -> None:
 async def test_what_a_crash_left_open_is_settled_with_the_carrier(
     start: Start, tmp_path: Path, simulator: Simulator
 ) -> None:
+    """Pain F1."""
     hung_up, forgotten, never_placed, placed = (str(uuid.uuid4()) for _ in range(4))
     ids = {ref: await dial_at(simulator, ref) for ref in (hung_up, placed)}
     await simulator.ask("POST", f"/v1/calls/{ids[hung_up]}/hangup", {})
@@ -281,6 +282,7 @@ async def on_full_disk(start: Start) -> AsyncIterator[tuple[Running, Disk, Call]
 async def test_nothing_is_dialled_that_can_not_be_recorded(
     on_full_disk: tuple[Running, Disk, Call], simulator: Simulator
 ) -> None:
+    """Pain F2."""
     run, disk, call = on_full_disk
     known = len(await simulator.calls())
     with pytest.raises(Refusal) as refused:

@@ -30,6 +30,7 @@ async def ring_in(at: Live, from_number: str = SINK, to_number: str = OUR_NUMBER
 
 
 async def test_a_caller_who_may_call_is_greeted_heard_and_said_goodbye_to(tmp_path: Path) -> None:
+    """Pain A3."""
     async with live(tmp_path, changes={"inbound_policy": "allowlist", "allow_from": [SINK]}) as at:
         call, far = await ring_in(at)
         await at.until(call, lambda call: "heard" in call.rungs)
@@ -52,6 +53,7 @@ async def test_the_number_that_was_called_decides_the_greeting(tmp_path: Path) -
 
 @pytest.mark.parametrize("number", [STRANGER, "anonymous", "", SINK[:-1], "1" + SINK[1:]])
 async def test_i1_who_may_not_call_is_rejected_before_any_stream_exists(tmp_path: Path, number: str) -> None:
+    """Pain F7."""
     async with live(tmp_path, changes={"inbound_policy": "allowlist", "allow_from": [SINK]}) as at:
         call, far = await ring_in(at, from_number=number or "anonymous")
         await far.until_over()
@@ -90,6 +92,7 @@ async def test_f5_a_second_caller_is_served_while_one_is_live(tmp_path: Path) ->
 
 
 async def test_j4_a_caller_who_hangs_up_is_told_by_the_numbers_status_callback(tmp_path: Path) -> None:
+    """Trap 1.3/number-status."""
     async with live(tmp_path, changes={"inbound_policy": "open"}) as at:
         call, far = await ring_in(at)
         await at.until(call, lambda call: "heard" in call.rungs)

@@ -45,6 +45,7 @@ async def test_a_caller_whom_nobody_took_is_back_on_a_stream_and_hears_us(tmp_pa
 
 
 async def test_keys_arrive_as_tones_and_the_stream_lives_on(tmp_path: Path) -> None:
+    """Trap 1.5/keys-out."""
     async with live(tmp_path) as at:
         call, far = await at.dial(SINK, "Hello there.")
         await at.until(call, lambda call: "heard" in call.rungs)

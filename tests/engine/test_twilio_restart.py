@@ -44,6 +44,7 @@ def desk_at(folder: Path, far: TwilioFar, **more: Any) -> Desk:
 
 
 async def test_a_call_is_controllable_again_after_the_engine_was_killed(tmp_path: Path) -> None:
+    """Pain F3; trap 1.5/no-reconnect."""
     async with TwilioFar(Settings(callers=(PATIENT,), plain_ws=True)) as far:
         desk = desk_at(tmp_path, far)
         async with desk.serve() as killed:

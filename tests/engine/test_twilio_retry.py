@@ -11,7 +11,8 @@ from tests.engine.twilio_rig import SINK, live
 
 @pytest.mark.parametrize("fault", ["retry", "duplicate"])
 async def test_e8_a_repeated_request_for_instructions_costs_no_call(tmp_path: Path, fault: str) -> None:
-    """retry: our first answer is lost on the way, so the second must open the stream. duplicate: it must not hurt."""
+    """Trap 1.3/retry. retry: our first answer is lost on the way, so the second must open the stream. duplicate: it
+    must not hurt."""
     async with live(tmp_path) as at:
         getattr(at.far.webhook_faults, fault).add("answer")
         call, far = await at.dial(SINK, "Hello there.")
@@ -23,6 +24,7 @@ async def test_e8_a_repeated_request_for_instructions_costs_no_call(tmp_path: Pa
 
 
 async def test_a_progress_report_that_comes_twice_happens_once(tmp_path: Path) -> None:
+    """Trap 1.3/retry."""
     async with live(tmp_path) as at:
         at.far.webhook_faults.duplicate.update({"ringing", "completed"})
         call, far = await at.dial(SINK, "Hello there.")

@@ -12,6 +12,7 @@ HANDSHAKE = Alert("NO1", "31920", "Stream - WebSocket - Handshake Error", "https
 
 
 async def test_a_call_that_failed_is_explained_in_the_carriers_words(tmp_path: Path) -> None:
+    """Trap 1.7/told."""
     async with table(tmp_path, replace(EVERYTHING, alerts=True)) as at:
         at.carrier.noted.append(HANDSHAKE)
         call = await at.call_out("Hello.", "conversation")

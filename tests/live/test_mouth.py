@@ -142,6 +142,7 @@ async def bench(voice: Voice | None = None, *, attached: bool = True) -> AsyncGe
 
 @virtual_time
 async def test_a_line_is_spoken_only_when_the_carrier_has_played_it() -> None:
+    """Trap 1.5/marks."""
     async with bench() as it:
         line = it.mouth.say("Good morning.")
         assert not line.done.done()
@@ -153,6 +154,7 @@ async def test_a_line_is_spoken_only_when_the_carrier_has_played_it() -> None:
 
 @virtual_time
 async def test_lines_are_spoken_one_after_the_other() -> None:
+    """Pain A5."""
     async with bench() as it:
         lines = [it.mouth.say(text) for text in ("One thing.", "Another thing.", "A last one.")]
         assert await asyncio.gather(*(line.done for line in lines)) == ["heard"] * 3
@@ -164,6 +166,7 @@ async def test_lines_are_spoken_one_after_the_other() -> None:
 
 @virtual_time
 async def test_a_cut_keeps_what_was_heard_and_skips_what_waits() -> None:
+    """Pains C4 and C7."""
     async with bench() as it:
         first = it.mouth.say("This is a rather long sentence about nothing at all.")
         second = it.mouth.say("Nobody will hear this.")
@@ -336,6 +339,7 @@ async def test_a_turn_is_complete_with_the_first_mark_of_its_first_line() -> Non
 
 @virtual_time
 async def test_replies_that_wait_are_skipped_and_other_lines_are_not() -> None:
+    """Pain C8."""
     async with bench() as it:
         playing = it.mouth.say("A line that plays now.", kind="reply")
         await asyncio.sleep(0.1)

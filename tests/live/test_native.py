@@ -166,6 +166,7 @@ async def test_a_caller_is_let_in_answered_and_greeted_by_one_reply(tmp_path: Pa
 
 
 async def test_a_second_caller_is_served_while_one_is_live(tmp_path: Path) -> None:
+    """Pain F5."""
     async with table(tmp_path, brain=Says("Yes."), inbound_greeting="Good morning.", **NATIVE) as at:
         (first, _), (second, prompt) = await ring(at, "CAin1"), await ring(at, "CAin2", "+15550100104")
         assert prompt == "Good morning."
@@ -177,6 +178,7 @@ async def test_a_second_caller_is_served_while_one_is_live(tmp_path: Path) -> No
 
 
 async def test_the_greeting_is_said_once_although_the_answer_is_told_several_times(tmp_path: Path) -> None:
+    """Pain A4."""
     async with table(tmp_path, **NATIVE) as at:
         call = await at.call_out(HELLO)
         assert await at.tell("answered", sid(call), direction="outbound") == []
@@ -191,6 +193,7 @@ async def test_the_greeting_is_said_once_although_the_answer_is_told_several_tim
 
 
 async def test_silence_goes_on_with_listening_at_another_address_each_time(tmp_path: Path) -> None:
+    """Pain F13."""
     async with table(tmp_path, **NATIVE) as at:
         line = await dial(at)
         turns = {line.turn}
@@ -238,6 +241,7 @@ async def test_keys_of_the_caller_are_noted_and_answered_with_listening(tmp_path
 
 
 async def test_the_agent_ends_the_call_when_its_farewell_was_heard(tmp_path: Path) -> None:
+    """Pain C6."""
     async with table(tmp_path, brain=Says("Goodbye, then.", end=True), **NATIVE) as at:
         line = await dial(at)
         await line.heard(HELLO)
@@ -272,6 +276,7 @@ async def test_a_caller_who_speaks_over_a_line_cuts_it_and_is_not_cut_off_themse
 
 
 async def test_newer_words_of_the_caller_revoke_an_older_reply(tmp_path: Path) -> None:
+    """Pain C8."""
     brain = Says("An answer to the first.", "An answer to the second.")
     brain.go.clear()
     async with table(tmp_path, brain=brain, **NATIVE) as at:
@@ -287,6 +292,7 @@ async def test_newer_words_of_the_caller_revoke_an_older_reply(tmp_path: Path) -
 
 
 async def test_words_that_crossed_the_answer_to_earlier_ones_silence_it_and_are_answered(tmp_path: Path) -> None:
+    """Pain C9."""
     brain = Says("About the first thing, at length.", "About the second.")
     async with table(tmp_path, brain=brain, **NATIVE) as at:
         line = await dial(at)
@@ -345,6 +351,7 @@ async def test_an_answer_may_come_after_silence(tmp_path: Path) -> None:
 
 
 async def test_what_was_said_before_the_question_is_written_down_and_is_no_answer(tmp_path: Path) -> None:
+    """Pain F13."""
     brain = Says("Never asked.")
     async with table(tmp_path, brain=brain, **NATIVE) as at:
         line = await dial(at)
@@ -522,6 +529,7 @@ async def test_a_notice_keeps_what_was_said_into_a_greeting_apart_from_the_messa
 
 
 async def test_a_call_over_a_stream_is_never_instructed(tmp_path: Path) -> None:
+    """Pain C10; trap 1.2/interrupts."""
     async with table(tmp_path, brain=Says("Yes.")) as at:
         call, _ = await at.ring_in()
         await at.until_event(call, "say.heard")

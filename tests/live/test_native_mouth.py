@@ -56,6 +56,7 @@ async def test_a_line_is_heard_for_sure_when_the_carrier_asks_what_now() -> None
 
 @virtual_time
 async def test_lines_are_said_strictly_one_after_the_other() -> None:
+    """Pain A5."""
     async with native_bench() as it:
         it.takes = 0.3
         lines = [it.mouth.say(text) for text in ("One thing.", "Another thing.", "A last one.")]
@@ -403,6 +404,7 @@ async def test_silence_is_asked_for_again_as_well() -> None:
 
 @virtual_time
 async def test_a_carrier_that_does_not_answer_fails_the_line_after_a_limit() -> None:
+    """Pain F10."""
     async with native_bench() as it:
         it.takes = 3600.0
         line = it.mouth.say(LINE)
@@ -460,5 +462,6 @@ async def happens(steps: list[str]) -> None:
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.sampled_from([*get_args(Step), *get_args(More)]), max_size=25))
 def test_whatever_happens_each_line_ends_once_and_the_mouth_goes_on(steps: list[str]) -> None:
+    """Pain C7."""
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
         runner.run(happens(steps))

@@ -61,6 +61,7 @@ async def test_a_question_that_was_not_said_is_refused(ending: Ending) -> None:
 
 @virtual_time
 async def test_one_question_at_a_time() -> None:
+    """Pain C9."""
     questions, line = Questions(), question()
     asking = await asked(questions, line)
     with pytest.raises(Refusal) as refused:

@@ -15,6 +15,7 @@ def test_a_turn_has_no_stages_until_every_point_is_known() -> None:
 
 
 def test_the_stages_add_up_to_the_whole_turn() -> None:
+    """Pains B1 and B8."""
     clock = TurnClock(1)
     for index, point in enumerate(POINTS):
         clock.reach(point, 1000.0 + index * index * 10)

@@ -59,6 +59,7 @@ def test_a_tone_in_the_band_keeps_its_strength_length_and_place(rate: int) -> No
 
 @given(st.sampled_from(PCM_RATES), st.lists(st.integers(1, 700), min_size=1, max_size=12))
 def test_pieces_of_any_size_give_the_same_audio_as_the_whole(rate: int, sizes: list[int]) -> None:
+    """Pain A6."""
     pcm = pcm_tone(700, 60, 9000, rate)
     converter, at, pieces = PhoneConverter(AudioFormat("pcm16", rate)), 0, []
     for size in itertools.cycle(sizes):
@@ -107,6 +108,7 @@ def test_g711_is_not_resampled() -> None:
     ],
 )
 def test_unknown_formats_are_refused(format: AudioFormat) -> None:  # noqa: A002
+    """Pain A7."""
     with pytest.raises(UnsupportedAudio):
         PhoneConverter(format)
 

@@ -67,6 +67,7 @@ async def rig(lead_ms: int = 100, delay: float = 0.0) -> AsyncIterator[Rig]:
 
 @virtual_time
 async def test_the_lead_leaves_at_once_and_then_one_frame_every_twenty_ms() -> None:
+    """Trap 1.5/31931."""
     async with rig(lead_ms=100) as r:
         r.say("a", 1000)
         assert [at for at, _ in r.carrier.frames] == [0.0] * 5
@@ -81,6 +82,7 @@ async def test_the_lead_leaves_at_once_and_then_one_frame_every_twenty_ms() -> N
 
 @virtual_time
 async def test_ten_minutes_do_not_drift() -> None:
+    """Pain A6."""
     async with rig() as r:
         for minute in range(10):
             r.say(str(minute), 60_000)
@@ -96,6 +98,7 @@ async def test_ten_minutes_do_not_drift() -> None:
 
 @virtual_time
 async def test_a_late_tick_sends_what_it_missed_and_nothing_is_heard_of_it() -> None:
+    """Pain A6."""
     async with rig(lead_ms=100) as r:
         r.say("a", 2000)
         await asyncio.sleep(0.5)
@@ -125,6 +128,7 @@ async def test_being_later_than_the_lead_is_counted_as_a_gap() -> None:
 
 @virtual_time
 async def test_a_voice_that_falls_behind_is_an_under_run_and_goes_on() -> None:
+    """Pain A6."""
     async with rig(lead_ms=100) as r:
         r.playout.begin("a")
         r.playout.push("a", speech(200))
@@ -229,6 +233,7 @@ async def test_a_line_whose_end_comes_late_does_not_swell_the_next_lead() -> Non
 
 @virtual_time
 async def test_clear_empties_everything_and_tells_what_was_heard() -> None:
+    """Pain C3; trap 1.5/clear."""
     async with rig(lead_ms=100) as r:
         r.say("a", 2000)
         r.say("b", 500)

@@ -121,6 +121,7 @@ def event(name: str, **fields: Any) -> str:
 
 
 async def test_audio_and_keys_of_the_caller_arrive(server: Server) -> None:
+    """Trap 1.5/31930."""
     async with carrier(server) as (ws, media, call):
         for index in range(10):
             await ws.send_str(media_frame(bytes([index]) * 160, 20 * index))
@@ -134,6 +135,7 @@ async def test_audio_and_keys_of_the_caller_arrive(server: Server) -> None:
 
 
 async def test_our_voice_reaches_the_carrier_in_its_own_frames_and_marks_come_back(server: Server) -> None:
+    """Trap 1.5/31950."""
     async with carrier(server) as (ws, media, call):
         media.playout.begin("a")
         media.playout.push("a", LOUD * 10)
@@ -297,6 +299,7 @@ def slow_reader() -> Callable[[int], Awaitable[socket.socket]]:
 async def test_a_carrier_that_does_not_read_is_let_go_with_1013(
     server: Server, slow_reader: Callable[[int], Awaitable[socket.socket]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Trap 1.5/backpressure."""
     monkeypatch.setattr(session_module, "MAX_UNSENT", 20_000)
     raw = await slow_reader(server.port)
     media, call = await server.sessions.get()

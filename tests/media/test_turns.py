@@ -197,6 +197,7 @@ def test_a_second_line_of_ours_can_be_interrupted_in_the_same_turn() -> None:
 
 
 def test_a_cough_over_our_voice_is_not_a_barge_in() -> None:
+    """Pain C1."""
     line = overlapped().voice(100).confirm(0.2).quiet(800)
     assert line.events[1:] == [FalseStart(at_ms=11_900, voiced_until_ms=11_100)]
 
@@ -226,6 +227,7 @@ def test_a_short_yes_that_outlasts_our_voice_is_an_answer() -> None:
 
 
 def test_a_loud_noise_that_is_denied_never_interrupts() -> None:
+    """Pain C1."""
     line = overlapped()
     for _ in range(20):
         line.voice(100).confirm(0.1)
@@ -239,6 +241,7 @@ def test_without_any_second_opinion_it_takes_longer_speech_to_interrupt() -> Non
 
 
 def test_our_own_words_coming_back_do_not_interrupt_us() -> None:
+    """Pain C1."""
     line = overlapped()
     line.turns.our_line("We are open from eight to five on weekdays.")
     line.voice(400).confirm(0.9).partial("open from eight").voice(800)
@@ -349,6 +352,7 @@ def _events(*parts: Samples, we_speak: Callable[[int], bool] = lambda now: False
 @pytest.mark.parametrize("slope", [0.0, 0.5, 1.0], ids=["white", "pink", "brown"])
 @pytest.mark.parametrize("db", [-60, -40, -29])
 def test_room_tone_never_stops_our_voice_even_when_it_sets_in_with_the_first_frame(slope: float, db: float) -> None:
+    """Pain C2."""
     events = _events(sounds.noise(10, db, slope), we_speak=lambda now: True)
     assert not any(isinstance(event, BargeIn | EndOfTurn) for event in events)
 

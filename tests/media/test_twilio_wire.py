@@ -54,6 +54,7 @@ def wire() -> TwilioWire:
 
 
 def test_the_recorded_stream_reads_as_it_was() -> None:
+    """Trap 1.5/strings."""
     wire = TwilioWire()
     RECORDED[2]["media"]["payload"] = base64.b64encode(AUDIO).decode()
     events = [wire.receive(json.dumps(message)) for message in RECORDED]
@@ -66,11 +67,13 @@ def test_the_recorded_stream_reads_as_it_was() -> None:
 
 
 def test_marks_and_keys_are_read(wire: TwilioWire) -> None:
+    """Trap 1.5/keys-in."""
     assert wire.receive(frame("mark", mark={"name": "m1"})) == MarkReturned("m1")
     assert wire.receive(frame("dtmf", dtmf={"track": "inbound_track", "digit": "#"})) == DtmfReceived("#")
 
 
 def test_frames_to_twilio_hold_exactly_the_documented_fields(wire: TwilioWire) -> None:
+    """Trap 1.5/31951."""
     assert json.loads(wire.media(AUDIO)) == {
         "event": "media",
         "streamSid": STREAM,
@@ -113,6 +116,7 @@ def test_nothing_can_be_sent_before_the_stream_has_a_name() -> None:
     ],
 )
 def test_what_is_not_in_the_protocol_is_refused_and_the_stream_goes_on(wire: TwilioWire, bad: bytes) -> None:
+    """Traps 1.5/strings and 1.5/one-stream."""
     assert isinstance(wire.receive(bad), Refused)
     assert wire.receive(media()) == MediaFrame(AUDIO, 102)
 
@@ -132,6 +136,7 @@ def test_what_is_not_in_the_protocol_is_refused_and_the_stream_goes_on(wire: Twi
     ],
 )
 def test_a_stream_starts_only_with_a_sound_start(bad: bytes) -> None:
+    """Trap 1.5/codec."""
     wire = TwilioWire()
     assert isinstance(wire.receive(bad), Refused)
     assert isinstance(wire.receive(start()), Started)

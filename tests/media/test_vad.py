@@ -37,6 +37,7 @@ def test_digital_silence_is_silent_and_shut() -> None:
 @pytest.mark.parametrize("db", [-60, -45, -29, -20])
 @pytest.mark.parametrize("slope", [0.0, 0.5, 1.0], ids=["white", "pink", "brown"])
 def test_room_tone_does_not_hold_the_gate_open_at_any_level(slope: float, db: float) -> None:
+    """Pain C2."""
     judged = judge(sounds.noise(10, db, slope))
     assert open_ms(judged[:50]) <= 500
     assert open_ms(judged[50:]) == 0

@@ -47,6 +47,7 @@ def test_text_is_cut_the_same_however_it_arrives(text: str, lines: list[str], pi
 
 
 def test_the_first_sentence_comes_before_the_second_is_complete() -> None:
+    """Pain B1."""
     cutter = SentenceCutter()
     assert cutter.feed("Good morning. How can") == ["Good morning."]
     assert cutter.feed(" I help?") == []

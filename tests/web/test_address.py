@@ -67,6 +67,7 @@ class TestAPublicAddress:
 
 class TestForwardedHeaders:
     def test_are_not_believed_unless_the_configuration_says_so(self) -> None:
+        """Trap 1.6/proxies."""
         believed = believe(came(FORWARDED), OWN, Trust(), public=False)
         assert believed.url == f"{OWN}?a=1"
         assert "allowed_hosts" in believed.doubt
@@ -296,6 +297,7 @@ class TestMediaSockets:
                 return error.status
 
     async def test_a_socket_is_signed_over_the_public_host(self) -> None:
+        """Trap 1.5/upgrade-signature."""
         async with self.running(f"public_url: {PUBLIC}".encode()) as server:
             for signed in ("wss://calls.example.com/voice/stream", "wss://calls.example.com/voice/stream/"):
                 assert await self.dial(server, signed) == 101

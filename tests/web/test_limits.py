@@ -60,6 +60,7 @@ async def test_a_failed_first_try_may_be_tried_again() -> None:
 
 
 async def test_answers_are_forgotten_after_ten_minutes_and_beyond_the_bound() -> None:
+    """Pain F12."""
     now = 0.0
     cache: ReplayCache[int] = ReplayCache(lambda: now)
     cache.claim("old")

@@ -103,6 +103,7 @@ async def test_a_wrong_token_gets_no_stream_and_is_told_to_the_operator(
 
 
 async def test_a_token_is_good_once_and_for_its_own_call_alone(carrier: CarrierSide, run: Running) -> None:
+    """Pain E6; trap 1.5/token."""
     first, second = await carrier.ring(), await carrier.ring()
     async with await carrier.dial(second.url) as socket:
         await socket.send_str(start_frame(second.provider_call_id, first.token))
@@ -125,6 +126,7 @@ async def test_a_token_is_good_once_and_for_its_own_call_alone(carrier: CarrierS
 
 
 async def test_a_start_for_no_call_of_ours_gets_no_stream(carrier: CarrierSide, run: Running) -> None:
+    """Trap 1.5/token."""
     ringing = await carrier.ring()
     async with await carrier.dial(ringing.url) as socket:
         await socket.send_str(start_frame("CAunknown", ringing.token))
@@ -137,6 +139,7 @@ async def test_a_start_for_no_call_of_ours_gets_no_stream(carrier: CarrierSide, 
 
 
 async def test_audio_that_is_no_telephone_audio_is_refused(carrier: CarrierSide) -> None:
+    """Pain A7."""
     ringing = await carrier.ring()
     wrong = {"encoding": "audio/l16", "sampleRate": 16000, "channels": 1}
     async with await carrier.dial(ringing.url) as socket:

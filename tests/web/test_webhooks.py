@@ -218,6 +218,7 @@ class TestTwilioBehindProxies:
             assert (await server.ask("POST", server.url, urlencode(self.FORM).encode(), sent))[0] == 200
 
     async def test_e2_a_proxy_may_change_host_port_and_path_of_a_public_address(self) -> None:
+        """Trap 1.6/proxies."""
         async with self.running(f"public_url: {self.PUBLIC}".encode()) as server:
             assert await self.post(server, f"{self.PUBLIC}?callId=1&a=%20b", "?callId=1&a=%20b") == 200
             assert await self.post(server, f"{self.PUBLIC}?callId=2", "?callId=1") == 401
@@ -272,6 +273,7 @@ class TestTwilioBehindProxies:
 
 class TestReplay:
     async def test_gives_the_first_answer_without_its_token_and_does_nothing(self, server: Front) -> None:
+        """Pain E6."""
         body = webhook("call.answered")
         signed = signed_headers(SECRET, "POST", server.url, body)
         first = await server.post(body, signed)
@@ -325,6 +327,7 @@ class TestReplay:
         assert len(server.acts) == 1
 
     async def test_that_comes_while_the_first_is_under_way_waits_for_its_answer(self, server: Front) -> None:
+        """Pain E5."""
         began, go_on = asyncio.Event(), asyncio.Event()
 
         async def hold(event: CarrierEvent) -> Outcome:
@@ -347,6 +350,8 @@ class TestReplay:
         assert len(server.acts) == 1
 
     async def test_may_be_repeated_after_a_failure(self, server: Front) -> None:
+        """Pain E5."""
+
         async def fail(event: CarrierEvent) -> Outcome:
             raise StoreError("The disk is full.", "Free disk space.")
 
@@ -394,6 +399,7 @@ async def test_a_document_that_the_carrier_can_not_have_is_a_failure_with_its_re
 async def test_an_act_that_hangs_is_given_up_so_that_the_carrier_tries_again(
     server: Front, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Trap 1.3/15-s."""
     monkeypatch.setattr("engine.web.webhooks.ANSWER_SECONDS", 0.1)
 
     async def hang(event: CarrierEvent) -> Outcome:
