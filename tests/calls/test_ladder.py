@@ -31,6 +31,7 @@ def test_a_new_call_waits_for_its_first_rung_and_no_further() -> None:
 
 
 def test_a_rung_past_its_deadline_is_missing_and_says_why() -> None:
+    """Pain A1."""
     call = make_call(dialled=START, accepted=START + 20, signed=START + 50)
     assert first_missing(call, START + 50 + 15_000) is None
     rung = first_missing(call, START + 50 + 15_001)
