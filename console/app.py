@@ -20,6 +20,7 @@ from console.acts import Acts
 from console.board import Board
 from console.feed import Feed
 from console.keys import Registry
+from console.notices import Notice, Notices, Severity
 from console.options import ConsoleOptions, ExitChoice
 from console.palette import Commands
 from console.screens.main import MainScreen
@@ -53,6 +54,7 @@ class ConsoleApp(App[ExitChoice]):
         self.feed = Feed(client, self.board)
         self.acts = Acts(client, self.board, options.clock)
         self.registry, self._problems = Registry().with_keys(options.keys)
+        self.notices = Notices()
         self._interrupted_at = -TWICE_SECONDS
         self._load_themes()
 
@@ -74,7 +76,28 @@ class ConsoleApp(App[ExitChoice]):
         return dict(VARIABLES)
 
     def get_default_screen(self) -> MainScreen:
-        return MainScreen(self.registry, self.board, self.feed, self.acts, self.options, self.themes)
+        return MainScreen(self.registry, self.board, self.feed, self.acts, self.options, self.themes, self.notices)
+
+    def notify(
+        self,
+        message: str,
+        *,
+        title: str = "",
+        severity: Severity = "information",
+        timeout: float | None = None,
+        markup: bool = True,
+    ) -> None:
+        """Put a notice up: in the bottom lines of the main screen, and over the bottom of a dialog that is open.
+
+        `markup` is what Textual's own callers give; here no text is ever read as markup.
+        """
+        seconds = self.NOTIFICATION_TIMEOUT if timeout is None else timeout
+        text = f"{title}: {message}" if title else message
+        self.notices.add(Notice(text, severity, time.monotonic() + seconds))
+        if not isinstance(self.screen, MainScreen):
+            super().notify(message, title=title, severity=severity, timeout=seconds, markup=False)
+        elif self.screen.is_mounted:
+            self.screen.paint_notice()
 
     def on_mount(self) -> None:
         self.set_keymap({name: ",".join(self.registry.get(name).keys) for name in self._rebound()})

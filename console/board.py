@@ -30,6 +30,8 @@ class Board:
 
     calls: dict[str, Call] = field(default_factory=dict)
     partials: dict[str, Partial] = field(default_factory=dict)
+    began: dict[str, int] = field(default_factory=dict)
+    """Call -> when its caller began to speak, in a turn that goes on."""
     levels: dict[str, Levels] = field(default_factory=dict)
     notes: dict[str, tuple[Note | Unsaid, ...]] = field(default_factory=dict)
     trouble: dict[str, str] = field(default_factory=dict)
@@ -50,12 +52,12 @@ class Board:
 
     @property
     def _tables(self) -> tuple[dict[str, Any], ...]:
-        return (self.calls, self.partials, self.levels, self.notes, self.trouble, self.lost, self.waiting)
+        return (self.calls, self.partials, self.began, self.levels, self.notes, self.trouble, self.lost, self.waiting)
 
     def copy(self) -> Board:
         """A picture of the board as it is now."""
         picture = copy(self)
-        for name in ("calls", "partials", "levels", "notes", "trouble", "lost", "waiting", "acts"):
+        for name in ("calls", "partials", "began", "levels", "notes", "trouble", "lost", "waiting", "acts"):
             setattr(picture, name, copy(getattr(self, name)))
         return picture
 

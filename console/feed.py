@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from console.abilities import Abilities
 from console.board import Board
 from console.health import EngineHealth, read_health
 from console.text import clean
@@ -44,6 +45,8 @@ class Feed:
         self._up = asyncio.Event()
         self.link = Link()
         self.health: EngineHealth | None = None
+        self.carrier = Abilities()
+        """As the engine told it last: a question that it did not answer in time does not change the carrier."""
         self.dropped = 0
         """Batches that came late because the screen was slower than the engine; nothing stored was missed."""
 
@@ -101,6 +104,8 @@ class Feed:
         except Exception as error:
             log.warning("asking for the engine's health: %s", type(error).__name__)
             health = None
+        if health is not None:
+            self.carrier = health.carrier
         if health != self.health:
             self.health = health
             self._changed()

@@ -63,19 +63,26 @@ def _on_partial(board: Board, event: Event) -> None:
         return
     text = clean(_text(event.data, "text"))
     if text:
-        started = board.partials.get(call.call_id)
-        board.partials[call.call_id] = Partial(started.at if started else event.at, text)
+        board.partials[call.call_id] = Partial(board.began.setdefault(call.call_id, event.at), text)
     else:
-        board.partials.pop(call.call_id, None)
+        _on_final(board, event)
+
+
+def _on_speech(board: Board, event: Event) -> None:
+    call = board.calls.get(event.call_id or "")
+    if call is not None and call.live and call.call_id not in board.partials:
+        board.began[call.call_id] = event.at
 
 
 def _on_final(board: Board, event: Event) -> None:
     board.partials.pop(event.call_id or "", None)
+    board.began.pop(event.call_id or "", None)
 
 
 def _on_ended(board: Board, event: Event) -> None:
     key = event.call_id or ""
     board.partials.pop(key, None)
+    board.began.pop(key, None)
     board.levels.pop(key, None)
     board.trouble.pop(key, None)
     board.lost.pop(key, None)
@@ -139,8 +146,8 @@ def _on_machine(board: Board, event: Event) -> None:
 
 
 def _on_transferred(board: Board, event: Event) -> None:
-    # Without the number: a note is not masked.
-    board.note(event, f"the caller was put through{_by(event)}")
+    to = clean(_text(event.data, "to"), 32)
+    board.note(event, f"the caller was put through{f' to {to}' if to else ''}{_by(event)}")
 
 
 def _on_returned(board: Board, event: Event) -> None:
@@ -271,6 +278,7 @@ HANDLERS: Final[Mapping[str, Callable[[Board, Event], None]]] = {
     "speech.failed": _on_speech_failed,
     "speech.final": _on_final,
     "speech.partial": _on_partial,
+    "speech.started": _on_speech,
     "stream.lost": _on_stream_lost,
     "stream.opened": _on_stream_opened,
     "stream.resumed": _on_stream_resumed,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from console.abilities import Abilities, read_abilities
 from console.text import clean
 
 
@@ -14,6 +15,7 @@ class EngineHealth:
     """Lag in ms. Counts are since the engine started."""
 
     provider: str = ""
+    carrier: Abilities = Abilities()
     version: str = ""
     lag_ms: float | None = None
     stopping: bool = False
@@ -36,6 +38,7 @@ def read_health(health: Mapping[str, Any]) -> EngineHealth:
     engine, exposure = _part(health, "engine"), _part(health, "exposure")
     return EngineHealth(
         provider=_word(engine, "provider"),
+        carrier=read_abilities(health.get("carrier")),
         version=_word(engine, "version"),
         lag_ms=_number(engine.get("lagMs")),
         stopping=engine.get("stopping") is True,

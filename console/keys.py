@@ -5,7 +5,7 @@ A command's name is what `:` understands and what `console.keys` in the configur
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Final, Literal
@@ -181,9 +181,13 @@ class Registry:
         command = self.get(name)
         return key_label(command.keys[0]) if command.keys else f":{command.name}"
 
-    def hints(self) -> list[Command]:
+    def offered(self, hidden: Container[str]) -> list[Command]:
+        """The commands that the carrier has a use for."""
+        return [command for command in self.commands if command.name not in hidden]
+
+    def hints(self, hidden: Container[str] = ()) -> list[Command]:
         """The footer's commands in their order."""
-        return sorted((command for command in self.commands if command.hint), key=lambda command: command.hint)
+        return sorted((each for each in self.offered(hidden) if each.hint), key=lambda command: command.hint)
 
     def parse(self, line: str) -> Typed | str:
         """A typed line as a command with its argument, or a sentence that says what is wrong with it."""
@@ -197,13 +201,14 @@ class Registry:
             return f"{command.name} takes nothing after it"
         return Typed(command, argument.strip())
 
-    def complete(self, text: str, choices: Mapping[str, Sequence[str]]) -> str | None:
+    def complete(self, text: str, choices: Mapping[str, Sequence[str]], hidden: Container[str] = ()) -> str | None:
         """The line that `text` probably becomes. `choices`: command -> words that may follow it."""
         word, space, argument = text.partition(" ")
         if not word:
             return None
         if not space:
-            return next((name for name in self.names if name.startswith(word) and name != word), None)
+            names = (name for name in self.names if name not in hidden)
+            return next((name for name in names if name.startswith(word) and name != word), None)
         command = self._names.get(word)
         options = choices.get(command.name, ()) if command else ()
         return next((f"{word} {each}" for each in options if each.startswith(argument) and each != argument), None)

@@ -20,7 +20,7 @@ class Commands(Provider):
     def _entries(self) -> Iterable[tuple[str, str, str]]:
         """(what is shown, the help, the command line)."""
         screen = cast("MainScreen", self.screen)
-        for command in screen.registry.commands:
+        for command in screen.registry.offered(screen.hidden):
             if command.typed:
                 keys = ", ".join(key_label(key) for key in command.keys)
                 yield f"{command.name}{f' ({keys})' if keys else ''}", command.help, command.name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
@@ -52,6 +53,8 @@ UNKNOWN_LOOK: Final = Look("?", "unknown", "dim", "lost")
 """A call that was live when the engine was last heard of."""
 WAITING_LOOK: Final = Look("◈", "waiting", "warn", "wait", "waits to be let in")
 """A caller whom nobody knows, until somebody decides."""
+AWAY_LOOK: Final = Look("⇢", "away", "warn", "away", "put through")
+"""A caller who talks to another number instead of us."""
 SPEAKER_LOOKS: Final[Mapping[Speaker, Look]] = {
     "agent": Look("▸", "agent", "agent"),
     "caller": Look("◂", "caller", "caller"),
@@ -73,6 +76,7 @@ _ENDINGS: Final[Mapping[State, str]] = {
     State.BUSY: "the line was busy",
     State.VOICEMAIL: "an answering machine took the call",
 }
+_NUMBER: Final = re.compile(r"\+[1-9][0-9]{6,14}")
 _ACTORS: Final = {"cli": "the command line"}
 _NAMED: Final = frozenset({"agent", "caller", "carrier", "console", "engine", "operator", "plugin"})
 DIRECTION_SYMBOLS: Final = {"inbound": "◂", "outbound": "▸"}
@@ -82,13 +86,20 @@ def look_of(call: Call, *, adrift: bool = False) -> Look:
     """How a call looks. `adrift`: nobody tells us any more what becomes of live ones."""
     if call.live and adrift:
         return UNKNOWN_LOOK
-    return WAITING_LOOK if call.live and call.waiting else STATE_LOOKS[call.state]
+    if call.live and call.waiting:
+        return WAITING_LOOK
+    return AWAY_LOOK if call.live and call.transferred_to else STATE_LOOKS[call.state]
 
 
 def number_text(number: str, masked: bool) -> str:
     """A number as the table shows it."""
     shown = clean(number, 32) or "unknown"
     return mask(shown) if masked and number else shown
+
+
+def mask_numbers(text: str, masked: bool) -> str:
+    """A sentence of ours or of the engine, with its numbers masked like those of the table."""
+    return _NUMBER.sub(lambda found: mask(found.group()), text) if masked else text
 
 
 def by_text(by: str) -> str:
@@ -119,6 +130,8 @@ def attention(call: Call, now: int, trouble: str = "", talking: bool = False) ->
         return "the caller waits to be let in"
     if call.error is not None:
         return clean(str(call.error.get("message") or call.error.get("code") or "error"), 200)
+    if call.transferred_to:
+        return ""  # we are not needed: silence and a stream that ended are as they should be
     if call.deaf:
         return "speech recognition failed: the agent is deaf"
     if trouble:

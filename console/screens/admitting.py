@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from console.acts import Outcome
+from console.widgets.call_table import CallTable
 from console.widgets.waiting import WaitingBanner
 from console.words import number_text
 from engine.client import Decision
@@ -30,4 +32,10 @@ def decide(controls: Controls, verdict: Decision) -> None:
         controls.warn("nobody waits to be let in" if call is None else "this caller waits no more")
         return
     said = _SAID[verdict].format(number_text(call.peer, screen.masked))
-    controls.perform("admit", screen.acts.admit(call.call_id, verdict), lambda _: said)
+
+    def done(_: Outcome) -> str:
+        if verdict != "no" and (screen.call is None or not screen.call.live):
+            screen.query_one(CallTable).select(call.call_id)  # nobody else is being talked to
+        return said
+
+    controls.perform("admit", screen.acts.admit(call.call_id, verdict), done)

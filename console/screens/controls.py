@@ -13,7 +13,7 @@ from console.text import clean, count_text
 from console.widgets.call_table import CallTable
 from console.widgets.prompt import Mode, Prompt
 from console.widgets.transcript import Transcript
-from console.words import STATE_LOOKS, number_text
+from console.words import STATE_LOOKS, mask_numbers, number_text
 from engine.client import Call, Floor
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class Controls:
         """Run a command, or say why not."""
         if self.screen.too_small and command.name != "quit":
             return  # nothing may open, or happen unseen, where the notice stands
-        missing = missing_for(command, self.screen.call)
+        missing = missing_for(command, self.screen.call, self.screen.feed.carrier)
         if missing and not argument and (mode := SPOKEN.get(command.name)) is not None:
             self.screen.query_one(Prompt).open(mode, refusal=missing)
         elif missing:
@@ -76,16 +76,16 @@ class Controls:
 
     def tell(self, text: str) -> None:
         """A short notice."""
-        self.screen.notify(clean(text), timeout=NOTICE_SECONDS, markup=False)
+        self.screen.notify(self._said(text), timeout=NOTICE_SECONDS, markup=False)
 
     def warn(self, text: str) -> None:
         """Something can not be done as asked."""
-        self.screen.notify(clean(text), severity="warning", timeout=NOTICE_SECONDS * 2, markup=False)
+        self.screen.notify(self._said(text), severity="warning", timeout=NOTICE_SECONDS * 2, markup=False)
 
     def refused(self, what: str, outcome: Outcome) -> None:
         """The engine refused."""
         self.screen.notify(
-            outcome.sentence,
+            self._said(outcome.sentence),
             title=clean(f"{what}: {outcome.code}"),
             severity="error",
             timeout=REFUSAL_SECONDS,
@@ -103,6 +103,9 @@ class Controls:
                 self.tell(done(outcome))
 
         self.screen.run_worker(work(), group="acts", exit_on_error=False)
+
+    def _said(self, text: str) -> str:
+        return mask_numbers(clean(text), self.screen.masked)
 
     def _shown_number(self, call: Call) -> str:
         return number_text(call.peer, self.screen.masked)
@@ -272,7 +275,7 @@ class Controls:
     def log(self, argument: str) -> None:
         from console.screens.sheets import LogScreen
 
-        self.screen.app.push_screen(LogScreen(list(self.screen.board.acts)))
+        self.screen.app.push_screen(LogScreen(list(self.screen.board.acts), self.screen.masked))
 
     def open_command(self, argument: str) -> None:
         self.screen.query_one(Prompt).open("command")
@@ -283,7 +286,7 @@ class Controls:
     def help(self, argument: str) -> None:
         from console.screens.sheets import HelpScreen
 
-        self.screen.app.push_screen(HelpScreen(self.screen.registry))
+        self.screen.app.push_screen(HelpScreen(self.screen.registry, self.screen.feed.carrier))
 
     def back(self, argument: str) -> None:
         """One level back: prompt, zoom, frozen view, filter, transcript; in this order."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Final
 
 from textual import events, on
 from textual.app import ComposeResult
@@ -18,6 +19,7 @@ from console.acts import Acts
 from console.board import Board
 from console.feed import Feed
 from console.keys import COMMANDS, PANE_COMMANDS, Registry, Typed
+from console.notices import Notices, notice_rows
 from console.options import ConsoleOptions
 from console.screens.controls import Controls
 from console.screens.view import (
@@ -37,12 +39,16 @@ from console.widgets.header import Banner, Header
 from console.widgets.hints import Hints
 from console.widgets.ladder import Ladder
 from console.widgets.lines import INK_CLASSES
-from console.widgets.prompt import Mode, Prompt
+from console.widgets.prompt import Idle, Mode, Prompt
 from console.widgets.small import MIN_HEIGHT, MIN_WIDTH, TooSmall, Unread
 from console.widgets.transcript import Transcript
 from console.widgets.turns import Turns
 from console.widgets.waiting import WaitingBanner, find_stranger
+from console.words import mask_numbers
 from engine.client import Call
+
+ROOMY: Final = 100
+"""Cells from which a text that is typed and the hint beside it both have room."""
 
 
 class MainScreen(Screen[None]):
@@ -67,10 +73,12 @@ class MainScreen(Screen[None]):
         acts: Acts,
         options: ConsoleOptions,
         themes: Sequence[str],
+        notices: Notices,
     ) -> None:
         super().__init__()
         self.themes = tuple(themes)
         self.registry = registry
+        self.notices = notices
         self.board = board
         self.feed = feed
         self.acts = acts
@@ -129,6 +137,11 @@ class MainScreen(Screen[None]):
         return self.board.calls.get(selected) if selected else None
 
     @property
+    def hidden(self) -> frozenset[str]:
+        """Commands that are not offered, because no call of this carrier could do them."""
+        return self.feed.carrier.hidden(self.registry.commands)
+
+    @property
     def too_small(self) -> bool:
         """The terminal has no room for anything but a notice that says so."""
         return self.has_class("-too-small")
@@ -136,6 +149,7 @@ class MainScreen(Screen[None]):
     def _tick(self) -> None:
         self.lag.tick(time.monotonic())
         now = self.options.clock()
+        self.paint_notice()
         state = (self.board.version, self.feed.link, self.feed.health, now // 1000, len(self.acts.pending))
         if state != self._painted:
             self._painted = state
@@ -151,19 +165,20 @@ class MainScreen(Screen[None]):
             self._paint_call(now)
         self._paint_waiting(now)
         self._paint_surroundings(now, len(table.alerts))
+        self.paint_notice()
 
     def _paint_call(self, now: int) -> None:
         table = self.query_one(CallTable)
         call = self.shown.calls.get(table.selected or "")
         pending = self.acts.pending_on(call.call_id) if call else None
         waiting = f"… {pending.what} {time.monotonic() - pending.since:.0f} s" if pending else ""
-        alert = table.alerts.get(call.call_id, "") if call else ""
+        alert = mask_numbers(table.alerts.get(call.call_id, "") if call else "", self.masked)
         header = self.query_one(CallHeader)
         header.show(call, now, masked=self.masked, pending=waiting, alert=alert, adrift=self.adrift)
-        self.query_one(Transcript).show_call(self.shown, call)
+        self.query_one(Transcript).show_call(self.shown, call, masked=self.masked)
         self.query_one(Ladder).show(call, now, alert)
         self.query_one(Turns).show(call)
-        self.query_one(Hints).show(available(self.registry, self.call))
+        self.query_one(Hints).show(available(self.registry, self.call, self.feed.carrier), self.hidden)
 
     def _paint_waiting(self, now: int) -> None:
         """Who waits is shown as it is now, whatever is frozen, filtered or selected; the bell rings for a new one."""
@@ -184,8 +199,24 @@ class MainScreen(Screen[None]):
         )
         self.query_one(Header).show(replace(facts, frozen=self.frozen is not None, masked=self.masked))
         self.query_one(Banner).show(alarms(link, self.board, health))
-        self.query_one(ExposurePanel).show(exposure_facts(self.board, health))
+        self.query_one(ExposurePanel).show(exposure_facts(self.board, health, self.feed.carrier))
+        self._show_idle()
         self.query_one(TooSmall).live = facts.live + facts.ringing
+
+    def paint_notice(self) -> None:
+        """The newest notice in the line of the sleeping prompt and, if it is longer, that of the hints."""
+        prompt, hints = self.query_one(Prompt), self.query_one(Hints)
+        asleep = prompt.mode is None
+        rows = notice_rows(self.notices.up(time.monotonic()), self.size.width, 2 if asleep else 1)
+        prompt.say(rows[0] if rows and asleep else None)
+        below = rows[1:] if asleep else rows
+        hints.say(below[0] if below else None)
+
+    @on(Hints.Dismissed)
+    @on(Idle.Dismissed)
+    def _notice_read(self) -> None:
+        self.notices.dismiss()
+        self.paint_notice()
 
     def on_resize(self, event: events.Resize) -> None:
         small = event.size.width < MIN_WIDTH or event.size.height < MIN_HEIGHT
@@ -277,7 +308,8 @@ class MainScreen(Screen[None]):
 
     def _show_idle(self) -> None:
         wanted, key = self.query_one(CallTable).filter.text, self.registry.key
-        keys = f"{key('speak')} speaks in the selected call, {key('command')} runs a command, {key('help')} helps"
+        speaks = "" if "speak" in self.hidden else f"{key('speak')} speaks in the selected call, "
+        keys = f"{speaks}{key('command')} runs a command, {key('help')} helps"
         self.query_one(Prompt).idle(f"filter: {wanted}   (Esc clears it)" if wanted else keys)
 
     def set_filter(self, text: str) -> None:
@@ -287,10 +319,11 @@ class MainScreen(Screen[None]):
         self.paint()
 
     def _complete(self, text: str) -> str | None:
-        return self.registry.complete(text, choices(self.themes))
+        return self.registry.complete(text, choices(self.themes), self.hidden)
 
     def _prompt_hint(self, mode: Mode, text: str) -> str:
         if mode != "command":
-            return "Enter sends, Esc leaves" if mode != "filter" else "Enter keeps, Esc clears"
+            hint = "Enter sends, Esc leaves" if mode != "filter" else "Enter keeps, Esc clears"
+            return "" if text and self.size.width < ROOMY else hint
         parsed = self.registry.parse(text) if text.strip() else ""
         return parsed.command.usage if isinstance(parsed, Typed) else ""

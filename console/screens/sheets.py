@@ -12,10 +12,12 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
+from console.abilities import Abilities
 from console.facts import Act
 from console.keys import GROUPS, Registry, key_label
 from console.screens.dialog import Dialog
 from console.text import clean
+from console.words import mask_numbers
 
 KEYS_WIDTH: Final = 17
 USAGE_WIDTH: Final = 100
@@ -58,22 +60,24 @@ class HelpScreen(Sheet):
 
     heading = "keys and commands"
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, carrier: Abilities) -> None:
         super().__init__()
         self._registry = registry
+        self._carrier = carrier
 
     def content(self) -> Content:
-        return Content.assemble(*_help_parts(self._registry, self.app.size.width >= USAGE_WIDTH))
+        wide = self.app.size.width >= USAGE_WIDTH
+        return Content.assemble(*_help_parts(self._registry, self._carrier, wide), *_carrier_parts(self._carrier))
 
 
 def _own_line(keys: str) -> str:
     return f"   {keys}\n   {'':<{KEYS_WIDTH}} "
 
 
-def _help_parts(registry: Registry, usage: bool) -> Iterable[str | tuple[str, str]]:
+def _help_parts(registry: Registry, carrier: Abilities, usage: bool) -> Iterable[str | tuple[str, str]]:
     for group, title in GROUPS.items():
         yield (f"\n {title}\n", "bold")
-        for command in registry.commands:
+        for command in registry.offered(carrier.hidden(registry.commands)):
             if command.group != group:
                 continue
             keys = " ".join(key_label(key) for key in command.keys)
@@ -81,9 +85,17 @@ def _help_parts(registry: Registry, usage: bool) -> Iterable[str | tuple[str, st
             yield f"{command.help}"
             yield (f"   {command.usage}\n" if command.typed and usage else "\n", "$text-muted")
     yield ("\n Symbols\n", "bold")
-    yield "   ◌ ◐ starting, ringing   ◈ waiting   ◉ ● answered, live   ► speaking\n"
+    yield "   ◌ ◐ starting, ringing   ◈ waiting   ⇢ put through   ◉ ● answered, live   ► speaking\n"
     yield "   ✓ ended   ✗ failed   ◍ machine   ! look here\n"
     yield "   ◂ inbound, the caller   ▸ outbound, the agent   ◆ the operator   ‖ on hold\n"
+
+
+def _carrier_parts(carrier: Abilities) -> Iterable[str | tuple[str, str]]:
+    can, can_not = carrier.lists
+    if can or can_not:
+        yield (f"\n The carrier: {carrier.name}\n", "bold")
+        yield from (f"   ✓ {said}\n" for said in can)
+        yield from ((f"   – not {said}\n", "$text-muted") for said in can_not)
 
 
 class LogScreen(Sheet):
@@ -91,19 +103,20 @@ class LogScreen(Sheet):
 
     heading = "what was asked of the engine"
 
-    def __init__(self, acts: Sequence[Act]) -> None:
+    def __init__(self, acts: Sequence[Act], masked: bool) -> None:
         super().__init__()
         self._acts = acts
+        self._masked = masked
 
     def content(self) -> Content:
         if not self._acts:
             return Content("\n nothing yet")
-        return Content.assemble(*(part for act in reversed(self._acts) for part in _act_parts(act)))
+        return Content.assemble(*(part for act in reversed(self._acts) for part in _act_parts(act, self._masked)))
 
 
-def _act_parts(act: Act) -> Iterable[str | tuple[str, str]]:
+def _act_parts(act: Act, masked: bool) -> Iterable[str | tuple[str, str]]:
     mark, style = {True: ("✓", "$text-success"), False: ("✗", "$text-error"), None: ("…", "$text-warning")}[act.ok]
     yield (time.strftime(" %H:%M:%S ", time.localtime(act.at / 1000)), "$text-muted")
     yield (f"{mark} ", style)
-    yield f"{clean(act.who, 20):<10} {clean(act.what, 80)}"
-    yield (f"  {clean(act.outcome, 400)}\n", "$text-muted" if act.ok else style)
+    yield f"{clean(act.who, 20):<10} {mask_numbers(clean(act.what, 80), masked)}"
+    yield (f"  {mask_numbers(clean(act.outcome, 400), masked)}\n", "$text-muted" if act.ok else style)

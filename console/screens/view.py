@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
+from console.abilities import Abilities, call_lacks
 from console.board import Board
 from console.facts import Exposure, Streams, Webhooks
 from console.feed import Link
@@ -80,13 +81,14 @@ def _exposure(seen: Exposure, health: EngineHealth | None) -> Exposure:
     return replace(seen, provider=seen.provider or health.exposed_by, public_url=seen.public_url or health.public_url)
 
 
-def exposure_facts(board: Board, health: EngineHealth | None) -> ExposureFacts:
+def exposure_facts(board: Board, health: EngineHealth | None, carrier: Abilities) -> ExposureFacts:
     """The exposure panel. The engine's own counts are whole; the log shows only the refusals it kept."""
     return ExposureFacts(
         exposure=_exposure(board.exposure, health),
         webhooks=_counted(board.webhooks, health),
         streams=_streams(board.streams, health),
         streams_lost_now=len(board.lost),
+        streaming=carrier.streams,
         port=health.port if health else None,
         verifying=health.verifying if health else True,
     )
@@ -122,17 +124,21 @@ def alarms(link: Link, board: Board, health: EngineHealth | None) -> list[str]:
     return [*found, *(health.troubles if health else ())]
 
 
-def available(registry: Registry, call: Call | None) -> frozenset[str]:
+def available(registry: Registry, call: Call | None, carrier: Abilities) -> frozenset[str]:
     """Commands that make sense with this call selected."""
-    return frozenset(command.name for command in registry.commands if missing_for(command, call) == "")
+    return frozenset(command.name for command in registry.commands if missing_for(command, call, carrier) == "")
 
 
-def missing_for(command: Command, call: Call | None) -> str:
+def missing_for(command: Command, call: Call | None, carrier: Abilities) -> str:
     """Why a command can not be run now, or nothing."""
+    if lacking := carrier.lacks(command.name):
+        return lacking
     if command.needs and call is None:
         return "select a call first"
     if command.needs == "live" and call is not None and not call.live:
         return f"this call is over ({STATE_LOOKS[call.state].full}): select a live one"
+    if command.needs == "live" and call is not None:
+        return call_lacks(command.name, call)
     return ""
 
 

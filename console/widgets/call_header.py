@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from console.paint import Part, Row, pack
 from console.text import clean, clock_text
 from console.widgets.lines import Panel
-from console.words import FLOOR_LOOKS, look_of, number_text
+from console.words import AWAY_LOOK, FLOOR_LOOKS, look_of, number_text
 from engine.client import Call
 
 TITLED: Final = 60
 """Cells from which the floor is named."""
+
+
+_KINDS: Final[Mapping[str, str]] = {"native": "carrier's voice", "inline": "carrier's notice"}
+"""How a call is spoken in, where it is not our voice: it has no levels, and is less quick."""
+
+
+def _whither(call: Call, masked: bool) -> Row:
+    """Whom the caller was put through to; of a call that is over too, if that is how it ended."""
+    if not call.transferred_to:
+        return ()
+    to = number_text(call.transferred_to, masked)
+    return ((f"to {to}" if call.live else f"{AWAY_LOOK.symbol} {to}", "warn" if call.live else "dim"),)
 
 
 def call_header_row(
@@ -36,8 +48,9 @@ def call_header_row(
         (0, ((f" {number_text(call.peer, masked)}", "title"),)),
         (3, ((call.direction, "dim"),)),
         (0, ((f"{look.symbol} {look.full}", look.ink),)),
+        (0, _whither(call, masked)),
         (1, ((clock_text(((call.ended_at or now) - began) / 1000), "text"),)),
-        (4, ((call.mode, "dim"),)),
+        (4, ((_KINDS.get(call.media, call.mode), "dim"),)),
         (3, ((f"keys {clean(call.dtmf[-12:])}", "dim"),) if call.dtmf else ()),
     ]
     right: list[Part] = [

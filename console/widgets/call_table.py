@@ -16,7 +16,7 @@ from console.facts import Levels
 from console.paint import Row
 from console.text import clock_text, fit
 from console.widgets.lines import LinePane
-from console.words import DIRECTION_SYMBOLS, attention, look_of, number_text
+from console.words import AWAY_LOOK, DIRECTION_SYMBOLS, attention, look_of, number_text
 from engine.client import Call
 
 BARS: Final = " ▁▂▃▄▅▆▇█"
@@ -37,7 +37,8 @@ class Filter:
         if not wanted:
             return True
         look = look_of(call)
-        facts = f"{call.peer} {call.state.value} {look.word} {look.full} {call.direction} {call.provider}".casefold()
+        numbers = f"{call.peer} {call.transferred_to}"
+        facts = f"{numbers} {call.state.value} {look.word} {look.full} {call.direction} {call.provider}".casefold()
 
         def said(word: str) -> bool:
             return any(word in line.text.casefold() for line in call.transcript)
@@ -69,7 +70,11 @@ def call_row(
     body = "text" if live else "ended"
     word = f" {fit(look.word, 9)}" if wide else ""
     when = f" {clock_text(seconds)} "
-    if levels is not None and live:
+    tail: Row
+    if call.transferred_to and wide:
+        ends = f"{AWAY_LOOK.symbol} …{number_text(call.transferred_to, masked)[-4:]}"
+        tail = ((ends, "warn" if live else "dim"),)
+    elif levels is not None and live and not call.transferred_to:
         tail = meter(levels, wide)
     else:
         tail = ((" " * 7, "text"),) if wide else ((fit(look.short, 4), look.ink),)

@@ -20,6 +20,8 @@ class ExposureFacts:
     streams: Streams = Streams()
     streams_lost_now: int = 0
     """Live calls that have no audio just now."""
+    streaming: bool = True
+    """Calls get media streams at all."""
     port: int | None = None
     verifying: bool = True
 
@@ -31,7 +33,7 @@ def exposure_rows(facts: ExposureFacts, width: int, height: int) -> list[Row]:
         (3, ((" EXPOSURE", "title"),)),
         (1, ((" ", "text"), *_route(facts))),
         (1, ((" ", "text"), *_webhooks(hooks))),
-        (1, _streams(facts.streams, facts.streams_lost_now)),
+        (1, _streams(facts.streams, facts.streams_lost_now) if facts.streaming or facts.streams.last else ()),
         (2 if _all_verified(facts) else 0, _signatures(facts)),
     ]
     last, bad = _last(hooks), _refused(hooks) or _trouble(facts)

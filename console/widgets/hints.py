@@ -56,19 +56,36 @@ class Hints(Panel):
         super().__init__(id="hints")
         self.registry = registry
         self.available: frozenset[str] = frozenset()
+        self.hidden: frozenset[str] = frozenset()
         self._places: list[tuple[int, int, str]] = []
+        self._notice: Row | None = None
 
-    def show(self, available: frozenset[str]) -> None:
-        """Draw the hints; commands outside `available` are grey."""
-        if available != self.available:
-            self.available = available
+    def show(self, available: frozenset[str], hidden: frozenset[str] = frozenset()) -> None:
+        """Draw the hints; commands outside `available` are grey, those in `hidden` are not there."""
+        if (available, hidden) != (self.available, self.hidden):
+            self.available, self.hidden = available, hidden
+            self.redraw()
+
+    def say(self, notice: Row | None) -> None:
+        """Have a notice stand here instead of the hints; None ends that."""
+        if notice != self._notice:
+            self._notice = notice
             self.redraw()
 
     def draw(self, width: int, height: int) -> Sequence[Row]:
-        row, self._places = hint_rows(self.registry.hints(), self.available, width)
+        if self._notice is not None:
+            self._places = []
+            return [self._notice]
+        row, self._places = hint_rows(self.registry.hints(self.hidden), self.available, width)
         return [row]
 
+    class Dismissed(Message):
+        """The notice was clicked."""
+
     def on_click(self, event: events.Click) -> None:
+        if self._notice is not None:
+            self.post_message(self.Dismissed())
+            return
         for start, end, name in self._places:
             if start <= event.x < end:
                 self.post_message(self.Chosen(name))

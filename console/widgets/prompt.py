@@ -6,7 +6,7 @@ The call that a line is meant for is fixed when the prompt opens: rows that move
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Literal
 
 from textual import events, on
@@ -16,6 +16,9 @@ from textual.content import Content
 from textual.message import Message
 from textual.suggester import Suggester
 from textual.widgets import Input, Static
+
+from console.paint import Row, crop_row
+from console.widgets.lines import Panel
 
 Mode = Literal["speak", "continue", "filter", "command"]
 HISTORY: Final = 100
@@ -60,13 +63,41 @@ class PromptInput(Input):
             self.cursor_position = len(self.value)
 
 
+class Idle(Panel):
+    """What stands in the prompt's line while nothing is typed: a hint, or a notice."""
+
+    class Dismissed(Message):
+        """The notice was clicked."""
+
+    text = ""
+    notice: Row | None = None
+
+    def __init__(self) -> None:
+        super().__init__(id="prompt-idle")
+
+    def show(self, *, text: str | None = None, notice: Row | None = None) -> None:
+        """Another hint, which leaves the notice alone; or another notice."""
+        if text is not None:
+            self.text = text
+        else:
+            self.notice = notice
+        self.redraw()
+
+    def draw(self, width: int, height: int) -> Sequence[Row]:
+        return [self.notice if self.notice is not None else crop_row(((f" {self.text}", "dim"),), width)]
+
+    def on_click(self) -> None:
+        if self.notice is not None:
+            self.post_message(self.Dismissed())
+
+
 class Prompt(Horizontal):
     """One line that is asleep until a mode is opened."""
 
     DEFAULT_CSS = """
     Prompt { height: 1; background: $background; }
     Prompt > #prompt-label { width: auto; color: $key; text-style: bold; padding: 0 1; }
-    Prompt > #prompt-idle { width: 1fr; color: $text-muted; padding: 0 1; }
+    Prompt > #prompt-idle { width: 1fr; height: 1; }
     Prompt > #prompt-hint { width: auto; color: $text-muted; padding: 0 1; }
     Prompt.-refused > #prompt-hint { max-width: 70%; color: $text-error; text-wrap: nowrap; text-overflow: ellipsis; }
     Prompt > #prompt-input { width: 1fr; background: $background; padding: 0; }
@@ -120,7 +151,7 @@ class Prompt(Horizontal):
         yield Static(id="prompt-label", markup=False)
         yield PromptInput(self._walk)
         yield Static(id="prompt-hint", markup=False)
-        yield Static(id="prompt-idle", markup=False)
+        yield Idle()
 
     @property
     def input(self) -> PromptInput:
@@ -128,7 +159,11 @@ class Prompt(Horizontal):
 
     def idle(self, text: str) -> None:
         """What the sleeping prompt says."""
-        self.query_one("#prompt-idle", Static).update(Content(text), layout=False)
+        self.query_one(Idle).show(text=text)
+
+    def say(self, notice: Row | None) -> None:
+        """Have a notice stand here while the prompt sleeps; None ends that."""
+        self.query_one(Idle).show(notice=notice)
 
     def open(
         self, mode: Mode, *, call_id: str | None = None, to: str = "", text: str = "", refusal: str = ""

@@ -7,8 +7,8 @@ of the call. The pane follows its end until the reader scrolls; then it holds st
 
 from __future__ import annotations
 
-import heapq
 import time
+from collections.abc import Sequence
 from typing import Final, TypeAlias
 
 from textual.binding import Binding
@@ -22,7 +22,7 @@ from console.facts import Note, Partial, Unsaid
 from console.paint import Row, plain, recolour, slice_row
 from console.text import clean, wrap
 from console.widgets.lines import LinePane
-from console.words import SPEAKER_LOOKS
+from console.words import SPEAKER_LOOKS, mask_numbers
 from engine.client import Call, Line, Queued, State
 
 Item: TypeAlias = Line | Note | Partial | Queued | Unsaid
@@ -36,19 +36,20 @@ _CUT: Final = " ─\u00a0cut\u00a0─ "
 
 
 def items_of(board: Board, call: Call) -> list[Item]:
-    """Everything that the transcript of `call` shows, in order."""
-    sources: tuple[tuple[Line | Note | Unsaid, ...], ...] = (call.transcript, board.notes.get(call.call_id, ()))
+    """Everything that the transcript of `call` shows, by when it began."""
     partial = board.partials.get(call.call_id)
-    said = heapq.merge(*sources, key=lambda item: item.at)
-    return [*said, *([partial] if partial else []), *call.queued.values()]
+    notes: Sequence[Note | Unsaid] = board.notes.get(call.call_id, ())
+    began: list[Line | Note | Unsaid | Partial] = [*call.in_order, *notes, *([partial] if partial else [])]
+    return [*sorted(began, key=lambda item: item.at), *call.queued.values()]
 
 
-def item_rows(item: Item, width: int) -> list[Row]:
-    """One item as wrapped rows of at most `width` cells."""
+def item_rows(item: Item, width: int, *, masked: bool = False) -> list[Row]:
+    """One item as wrapped rows of at most `width` cells. What was said is never masked: it is what was said."""
     match item:
         case Note():
             mark = "!" if item.bad else "·"
-            return _laid_out(item.at, (f"{mark} ", "bad" if item.bad else "note"), ((item.text, "note"),), width)
+            text = mask_numbers(item.text, masked)
+            return _laid_out(item.at, (f"{mark} ", "bad" if item.bad else "note"), ((text, "note"),), width)
         case Partial():
             look = SPEAKER_LOOKS["caller"]
             return _laid_out(
@@ -60,8 +61,8 @@ def item_rows(item: Item, width: int) -> list[Row]:
             return _laid_out(item.at, (f"{look.symbol} {look.word}", look.ink), unsaid, width)
         case Queued():
             look = SPEAKER_LOOKS[item.speaker]
-            text = (("… ", "dim"), (clean(item.text), "unheard"), (" (waiting)", "dim"))
-            return _laid_out(0, (f"{look.symbol} {look.word}", "dim"), text, width)
+            waits = (("… ", "dim"), (clean(item.text), "unheard"), (" (waiting)", "dim"))
+            return _laid_out(0, (f"{look.symbol} {look.word}", "dim"), waits, width)
         case Line():
             look = SPEAKER_LOOKS[item.speaker]
             return _laid_out(item.at, (f"{look.symbol} {look.word}", look.ink), _spoken(item), width)
@@ -128,6 +129,7 @@ class Transcript(LinePane, can_focus=True):
         self._items: list[Item] = []
         self._starts: list[int] = []
         self._width = 0
+        self._masked = False
         self._empty = empty_text(None)
         self._following = True
         self._placing = False
@@ -137,15 +139,15 @@ class Transcript(LinePane, can_focus=True):
         """The pane stays at the end of the call."""
         return self._following
 
-    def show_call(self, board: Board, call: Call | None) -> None:
+    def show_call(self, board: Board, call: Call | None, *, masked: bool = False) -> None:
         """Draw `call`; a different one than before begins at its end."""
         call_id = call.call_id if call else None
         items = items_of(board, call) if call else []
         width = self.scrollable_content_region.width
-        if call_id != self.call_id or width != self._width:
+        if (call_id, width, masked) != (self.call_id, self._width, self._masked):
             if call_id != self.call_id:
                 self._following = True
-            self.call_id, self._width = call_id, width
+            self.call_id, self._width, self._masked = call_id, width, masked
             self._items, self._starts = [], []
             self.replace_rows(0, ())
         self._say_empty(empty_text(call))
@@ -170,7 +172,7 @@ class Transcript(LinePane, can_focus=True):
         rows: list[Row] = []
         for item in items[kept:]:
             starts.append(start + len(rows))
-            rows.extend(item_rows(item, self._width))
+            rows.extend(item_rows(item, self._width, masked=self._masked))
         grown = start + len(rows) - self.row_count
         if not self.row_count or not rows:
             self.refresh()  # the word for an empty transcript comes or goes

@@ -84,6 +84,7 @@ class Call:
     end_reason: State | None = None
     ended_by: str = ""
     transcript: tuple[Line, ...] = ()
+    """As the lines became known: the caller's at its end, so that what is answered stands last. See `in_order`."""
     queued: Mapping[str, Queued] = field(default_factory=dict)
     turns: tuple[Mapping[str, int], ...] = ()
     dtmf: str = ""
@@ -103,6 +104,11 @@ class Call:
     def peer(self) -> str:
         """The number at the other end."""
         return self.from_number if self.direction == "inbound" else self.to_number
+
+    @property
+    def in_order(self) -> list[Line]:
+        """The transcript by when each line began, as readers want it."""
+        return sorted(self.transcript, key=lambda line: line.at)
 
     def to_json(self) -> dict[str, Any]:
         """The public call record."""
@@ -125,7 +131,7 @@ class Call:
             "endedAt": self.ended_at,
             "endReason": self.end_reason.value if self.end_reason else None,
             "endedBy": self.ended_by or None,
-            "transcript": [line.to_json() for line in self.transcript if line.text],
+            "transcript": [line.to_json() for line in self.in_order if line.text],
             "turns": [dict(turn) for turn in self.turns],
             "dtmf": self.dtmf,
             "error": dict(self.error) if self.error else None,

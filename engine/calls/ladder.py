@@ -84,7 +84,16 @@ _EARLY: Final = frozenset({"stt"})
 
 
 def expected(call: Call) -> tuple[tuple[str, int], ...]:
-    """The rungs that a call of this kind should climb, with their deadlines in ms."""
+    """The rungs that a call should climb as it stands now, with their deadlines in ms."""
+    chain = _climb(call)
+    if call.transferred_to:
+        return tuple(rung for rung in chain if rung[0] in call.rungs)  # the caller is not with us: nothing is missed
+    if call.floor != "agent":
+        return tuple(rung for rung in chain if rung[0] != "reply" or "reply" in call.rungs)  # a person answers
+    return chain
+
+
+def _climb(call: Call) -> tuple[tuple[str, int], ...]:
     head: tuple[tuple[str, int], ...] = _INBOUND if call.direction == "inbound" else _OUTBOUND
     if "waiting" in call.rungs:
         head = _PAIRED

@@ -140,3 +140,16 @@ def test_a_stranger_waits_until_somebody_decides_or_it_is_over(
 ) -> None:
     call = call_after(*facts)
     assert (call.waiting, set(call.rungs)) == (waiting, rungs)
+
+
+def test_the_record_shows_lines_by_when_they_began_and_keeps_them_as_they_became_known() -> None:
+    events = [
+        Event(1, 1000, "c", "call.initiated", {"direction": "inbound"}),
+        Event(2, 1500, "c", "say.queued", {"sayId": "s", "speaker": "operator", "text": "One moment."}),
+        Event(3, 2000, "c", "say.started", {"sayId": "s"}),
+        Event(4, 2500, "c", "say.heard", {"sayId": "s"}),
+        Event(5, 3000, "c", "speech.final", {"text": "I would like to move it.", "startedAt": 1800}),
+    ]
+    call = fold(events)["c"]
+    assert [line.speaker for line in call.transcript] == ["operator", "caller"], "what is to be answered is last"
+    assert [line["speaker"] for line in call.to_json()["transcript"]] == ["caller", "operator"]

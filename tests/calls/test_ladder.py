@@ -152,3 +152,18 @@ def test_who_was_let_in_has_climbed_the_rungs_of_waiting() -> None:
     assert names[:5] == ["signed", "waiting", "admitted", "document", "answered"]
     rung = first_missing(call, START + 14_001)
     assert rung is not None and rung.name == "document"
+
+
+def test_no_reply_is_missed_while_a_person_has_the_floor() -> None:
+    call = make_call("inbound", understood=START)
+    late = START + 60_000
+    missing = first_missing(call, late)
+    assert missing is not None and missing.name == "reply"
+    assert first_missing(replace(call, floor="operator"), late) is None
+    assert first_missing(replace(call, floor="held"), late) is None
+
+
+def test_a_caller_who_is_put_through_misses_nothing_of_us() -> None:
+    call = replace(make_call("inbound", answered=START), transferred_to="+15550100177")
+    assert first_missing(call, START + 600_000) is None
+    assert {rung.state for rung in ladder(call, START + 600_000)} == {"done"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -93,8 +94,8 @@ class Bench:
         return True
 
     def notices(self) -> list[str]:
-        """Title and text of the notices that are up."""
-        return [f"{notice.title} {notice.message}".strip() for notice in self.app._notifications]
+        """The notices that are up, oldest first."""
+        return [notice.text for notice in self.app.notices.up(time.monotonic())]
 
 
 _KEY_NAMES = {

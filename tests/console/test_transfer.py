@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from console.board import Board
+from console.words import attention
 from engine.api import Refusal
 from tests.console.harness import bench
 from tests.console.scripted import Script
+from tests.console.snapshot import check, picture
 
 
 def quiet() -> Script:
@@ -69,7 +72,7 @@ async def test_a_carrier_that_can_not_transfer_says_so() -> None:
         await made.press("enter", "y")
         await made.requested()
         await made.answered()
-        assert made.notices() == ["transfer: not_supported mock can not transfer calls"]
+        assert made.notices() == ["transfer: not_supported: mock can not transfer calls"]
 
 
 async def test_masked_numbers_stay_masked_in_the_question() -> None:
@@ -98,6 +101,50 @@ async def test_the_transcript_tells_of_machines_and_of_callers_that_left_and_cam
     script.add("call.returned", "anna", why="busy", to="+15550100177")
     async with bench(script.events) as made:
         assert await made.shows("answered by: machine, greeting over")
-        assert await made.shows("the caller was put through")
+        assert await made.shows("the caller was put through to +15550100177")
         assert await made.shows("the caller is back: busy")
+        await made.press("m")
+        assert await made.shows("the caller was put through to +15•••••••77")
         assert "+15550100177" not in made.text()
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_the_header_and_the_table_say_where_a_caller_is_and_how_that_ended(size: tuple[int, int]) -> None:
+    script = quiet()
+    script.add("call.transferred", "anna", to="+15550100177", by="console")
+    async with bench(script.events, size) as made:
+        assert await made.shows("⇢ put through  to +15550100177")
+        row = next(line for line in made.lines() if line[1:].lstrip("▌│").startswith("⇢"))
+        assert "away" in row[:48]
+        check(f"away-{size[0]}x{size[1]}", picture(made))
+        script.add("call.ended", "anna", 60_000, reason="completed", by="carrier")
+        await made.send(script.events[-1])
+        assert await made.shows("✓ completed  ⇢ +15550100177")
+        await made.press("m")
+        assert await made.shows("⇢ +15•••••••77")
+        assert "+15550100177" not in made.text()
+
+
+def test_a_caller_who_is_away_needs_nobody() -> None:
+    board = Board()
+    script = quiet()
+    script.add("call.transferred", "anna", to="+15550100177", by="console")
+    board.take(script.events)
+    call = board.calls["anna"]
+    assert attention(call, call.last_at + 600_000) == ""
+    script.add("call.returned", "anna", why="busy")
+    board.take(script.events[-1:])
+    assert attention(board.calls["anna"], call.last_at + 600_000) != ""
+
+
+async def test_the_log_masks_numbers() -> None:
+    async with bench(quiet().events) as made:
+        await made.press("m")
+        await made.type(":transfer +15550100177")
+        await made.press("enter", "y")
+        await made.requested()
+        await made.answered()
+        assert all("+1555" not in notice for notice in made.notices())
+        await made.press("L")
+        assert await made.shows("transfer to +15•••••••77")
+        assert "+1555" not in made.text()

@@ -199,7 +199,7 @@ async def test_a_hidden_number_is_not_let_in_for_good() -> None:
         await made.press("A")
         await made.requested()
         await made.answered()
-        assert made.notices() == ["admit: not_supported the caller hides the number; once"]
+        assert made.notices() == ["admit: not_supported: the caller hides the number; once"]
 
 
 async def test_the_second_console_is_told_that_it_was_decided() -> None:
@@ -209,7 +209,7 @@ async def test_the_second_console_is_told_that_it_was_decided() -> None:
         await made.press("r")
         await made.requested()
         await made.answered()
-        assert made.notices() == [f"admit: not_waiting {why}"]
+        assert made.notices() == [f"admit: not_waiting: {why}"]
 
 
 async def test_the_transcript_tells_who_let_them_in() -> None:
