@@ -154,7 +154,7 @@ class Operations:
         can = self._carrier.capabilities
         if mode == "notify" and can.inline_notify:
             return "inline"
-        if self._config.streaming.enabled and can.streaming:
+        if self._config.media_streams and can.streaming:
             return "stream"
         if can.native_speech:
             return "native"
@@ -219,7 +219,7 @@ class Operations:
             Draft("call.ended", call_id, {"reason": State.FAILED.value, "by": "carrier", "detail": str(error)}),
         )
         await self._recorder.settle()
-        raise Refusal("carrier_refused", f"the carrier refused the call: {error}", error.link) from error
+        raise Refusal("carrier_refused", f"the carrier refused the call: {error}", error.hint) from error
 
     async def speak(self, call_id: str, message: str, by: str) -> None:
         """Say a line; returns when it was heard, at least in part."""

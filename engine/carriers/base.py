@@ -60,6 +60,7 @@ class CarrierError(Exception):
         kind: Literal["refused", "gone", "retry", "unknown"] = "refused",
         code: str = "",
         link: str = "",
+        hint: str = "",
     ) -> None:
         super().__init__(message)
         self.kind = kind
@@ -67,6 +68,8 @@ class CarrierError(Exception):
         later. unknown: it may or may not have happened."""
         self.code = code
         self.link = link
+        self.hint = hint or link
+        """What to do about it, or where to read on."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,10 @@ WRONG_STATE: Final = 21220
 """The call is not in a state for this: it still rings, is over already, or is changing just now."""
 UNREACHABLE: Final = frozenset({*range(11200, 11300), 15003})
 """An HTTP request of Twilio's to an address of ours failed; 15003 is about a status callback."""
+_DOWN: Final = "Twilio may be down: see https://status.twilio.com, and try again"
+_UNREACHED: Final = (
+    "check the network, and twilio.api_base_url, region and edge; is Twilio up? https://status.twilio.com"
+)
 _TEXT_LIMIT: Final = 400
 _KINDS: Final[Mapping[int, Kind]] = {
     10001: "refused",
@@ -155,26 +159,47 @@ def from_failure(failure: RestFailure, what: str, intent: Intent) -> CarrierErro
     hint = explain(failure.code)
     did = "failed to" if failure.status >= 500 else "would not"
     text = f"Twilio {did} {what}: {failure.message}" + (f"; {hint}" if hint else "")
-    return CarrierError(text, kind=kind, code=str(failure.code or failure.status), link=failure.link)
+    hint = "" if failure.link else _advice(failure.status)
+    return CarrierError(text, kind=kind, code=str(failure.code or failure.status), link=failure.link, hint=hint)
+
+
+def _advice(status: int) -> str:
+    """What to do about an answer that names no error of Twilio's."""
+    if 300 <= status < 400:
+        return "something else than Twilio's API answers there: check twilio.api_base_url, region and edge"
+    return _DOWN if status >= 500 else "check twilio.api_base_url: is that Twilio's API?"
 
 
 def from_network(error: Exception, what: str, intent: Intent) -> CarrierError:
     """A request without an answer: when no connection came about, nothing was sent."""
     if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
-        why = plain(str(error)) or type(error).__name__
-        return CarrierError(f"Twilio can not be reached: {why}", kind="retry", code="not_reached")
+        text = f"Twilio can not be reached{_where(error)}"
+        return CarrierError(text, kind="retry", code="not_reached", hint=_UNREACHED)
     uncertain: Kind = "unknown" if intent in ("once", "dial") else "retry"
     if isinstance(error, TimeoutError):
-        return CarrierError(f"Twilio did not answer in time when asked to {what}", kind=uncertain, code="timeout")
+        text = f"Twilio did not answer in time when asked to {what}"
+        return CarrierError(text, kind=uncertain, code="timeout", hint=_DOWN)
     why = plain(f"{type(error).__name__}: {error}")
     text = f"the connection to Twilio broke when it was asked to {what}: {why}"
-    return CarrierError(text, kind=uncertain, code="connection_lost")
+    return CarrierError(text, kind=uncertain, code="connection_lost", hint=_DOWN)
+
+
+def _where(error: aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError) -> str:
+    """Which server was not reached and why, without the words of the HTTP client: they speak of TLS without any."""
+    if isinstance(error, aiohttp.ConnectionTimeoutError):
+        return ": no connection in time"
+    cause = getattr(error, "certificate_error", None) or error.os_error
+    why = plain(getattr(cause, "strerror", None) or str(cause)) or type(cause).__name__
+    return f" at {error.host}:{error.port}: {why}"
 
 
 def nonsense(what: str, intent: Intent) -> CarrierError:
     """An answer that says success and cannot be read."""
     uncertain: Kind = "unknown" if intent in ("once", "dial") else "retry"
-    return CarrierError(f"Twilio's answer can not be read when asked to {what}", kind=uncertain, code="bad_answer")
+    text = f"Twilio's answer can not be read when asked to {what}"
+    return CarrierError(
+        text, kind=uncertain, code="bad_answer", hint="check twilio.api_base_url: is that Twilio's API?"
+    )
 
 
 def explain(code: int | None) -> str:

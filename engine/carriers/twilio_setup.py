@@ -221,9 +221,8 @@ def _refused(check: str, error: CarrierError, before: str = "") -> Check:
     message = str(error).removesuffix(f"; {hint}") if hint else str(error)
     number = f" (Twilio {code})" if code.isascii() and code.isdecimal() else ""
     see = f"see {error.link}" if error.link else ""
-    return Check(
-        check, False, f"{before}{message}{number}", "; ".join(part for part in (hint, see) if part) or "try again"
-    )
+    fix = "; ".join(part for part in (hint, see) if part) or error.hint or "try again"
+    return Check(check, False, f"{before}{message}{number}", fix)
 
 
 def _compared(check: str, what: str, now: Callback, then: Callback) -> Check:

@@ -31,7 +31,7 @@ class Keypad:
                 await self._as_line(live, digits, by)
         except CarrierError as error:
             code: Slug = "call_ended" if error.kind == "gone" else "carrier_refused"
-            raise Refusal(code, f"the keys were not sent: {error}", error.link) from error
+            raise Refusal(code, f"the keys were not sent: {error}", error.hint) from error
         await self._sent(live, digits, by)
 
     async def _as_line(self, live: LiveCall, digits: str, by: str) -> None:

@@ -178,4 +178,4 @@ def _refusal(error: CarrierError, call_id: str) -> Refusal:
     codes: dict[str, Slug] = {"gone": "call_ended", "unknown": "outcome_unknown"}
     said = "may or may not have been" if error.kind == "unknown" else "was not"
     code, what = codes.get(error.kind, "carrier_refused"), f"the call {said} transferred: {error}"
-    return Refusal(code, what, error.link, call_id=call_id if code == "outcome_unknown" else "")
+    return Refusal(code, what, error.hint, call_id=call_id if code == "outcome_unknown" else "")

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -163,6 +164,7 @@ async def test_a_dial_is_sent_once_whatever_becomes_of_it(fault: Any, kind: str,
         with pytest.raises(CarrierError) as caught:
             await phone.dial()
         assert (caught.value.kind, caught.value.code) == (kind, code)
+        assert caught.value.hint, "what to do is said with every failure"
         assert len(phone.sent("dial")) == 1 and len(phone.far.calls) == made
         found = await phone.carrier.find(LostDial("c1", OUR_NUMBER, SINK, epoch_ms()))
         assert (found is not None) == bool(made)
@@ -173,6 +175,8 @@ async def test_no_connection_at_all_is_worth_another_try(phone: Line) -> None:
     with pytest.raises(CarrierError) as caught:
         await phone.dial()
     assert (caught.value.kind, caught.value.code) == ("retry", "not_reached")
+    assert f"at {urlsplit(phone.far.base_url).netloc}: " in str(caught.value) and "ssl" not in str(caught.value)
+    assert caught.value.hint
 
 
 # a dial with an uncertain outcome

@@ -145,7 +145,9 @@ def test_a_certificate_that_is_not_believed_is_named() -> None:
     )
 
 
-@pytest.mark.parametrize(("status", "word"), [(302, "api_base_url"), (404, "api_base_url"), (503, "status.twilio.com")])
+@pytest.mark.parametrize(
+    ("status", "word"), [(302, "api_base_url"), (404, "api_base_url"), (503, "status.twilio.com")]
+)
 def test_an_answer_that_names_no_error_of_twilios_says_what_to_check(status: int, word: str) -> None:
     error = from_failure(read_failure(status, b"<html>"), "place the call", "dial")
     assert word in error.hint
