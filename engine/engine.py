@@ -394,6 +394,11 @@ class Engine(EngineApi):
                 "stopping": self._operations.stopping,
                 "lagMs": self._lag.worst_ms,
             },
+            "carrier": {
+                "name": self._carrier.name,
+                "capabilities": self._carrier.capabilities.to_json(),
+                "streams": self.config.media_streams and self._carrier.capabilities.streaming,
+            },
             "exposure": {**self._exposure.health(), "streams": self._media.streams, "sockets": self._media.sockets()},
             "speech": self._desk.health(),
             "store": {
