@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
 from engine.calls import Draft
 from engine.config import Config
-from engine.web.address import Arrival, Believed, Trust, believe
+from engine.web.address import Arrival, Believed, Trust, believe, is_from_here
 from engine.web.budget import Budget
 
 log = logging.getLogger(__name__)
@@ -54,11 +55,17 @@ class Exposure:
 
     def webhook_address(self, arrival: Arrival) -> Believed:
         """The URL to which the carrier sent a webhook."""
-        return believe(arrival, self.webhook_url(), self._trust, public=self._public)
+        believed = believe(arrival, self.webhook_url(), self._trust, public=self._public)
+        return replace(believed, unsigned=self._needs_no_signature(arrival))
 
     def socket_address(self, arrival: Arrival) -> Believed:
         """The URL to which the carrier sent the upgrade request of a media socket."""
-        return believe(arrival, self.stream_url(), self._trust, public=self._public, socket=True)
+        believed = believe(arrival, self.stream_url(), self._trust, public=self._public, socket=True)
+        return replace(believed, unsigned=self._needs_no_signature(arrival))
+
+    def _needs_no_signature(self, arrival: Arrival) -> bool:
+        """The configuration allows this only where nothing public is configured; there may be a tunnel all the same."""
+        return self._config.skip_signature_verification and is_from_here(arrival)
 
     @property
     def _public(self) -> bool:

@@ -21,6 +21,8 @@ from engine.config.base import is_loopback
 MAX_SUSPECTS: Final = 40
 _FORWARDED_HOSTS: Final = ("x-forwarded-host", "x-original-host", "ngrok-forwarded-host")
 _FORWARDED: Final = (*_FORWARDED_HOSTS, "x-forwarded-proto", "forwarded")
+_PASSED_ON: Final = ("x-forwarded", "x-original", "x-real-ip", "forwarded", "via", "ngrok", "cf-", "tailscale")
+"""How the headers begin that proxies and tunnels add."""
 _ORIGINAL_PATHS: Final = ("x-original-uri", "x-original-url", "x-forwarded-uri")
 _LABEL: Final = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _NAME: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*", re.ASCII)
@@ -50,6 +52,8 @@ class Believed:
     suspects: tuple[str, ...] = ()
     doubt: str = ""
     """Why forwarded headers were not believed, where there were some."""
+    unsigned: bool = False
+    """It needs no signature: somebody on this machine tries things out, as the configuration allows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +115,15 @@ def believe(arrival: Arrival, own: str, trust: Trust, *, public: bool, socket: b
     suspects = (str(suspect) for suspect in _suspects(arrival, ours, path))
     unlike = dict.fromkeys(suspect for suspect in suspects if suspect != str(url))
     return Believed(str(url), tuple(islice(unlike, MAX_SUSPECTS)), doubt)
+
+
+def is_from_here(arrival: Arrival) -> bool:
+    """Whether a request was made by a program of this machine, for this machine: by no proxy or tunnel, whose peer is
+    local as well, and by no page in a browser."""
+    headers = arrival.headers
+    if any(name.startswith(_PASSED_ON) for name in headers) or "origin" in headers:
+        return False
+    return is_loopback(_peer(arrival.peer)) and is_loopback(host_name(headers.get("host", "")).strip("[]"))
 
 
 def host_name(text: str) -> str:

@@ -197,6 +197,9 @@ PAINS: Final[Mapping[str, tuple[str, Proofs]]] = {
         (
             "web/test_webhooks::TestTwilioBehindProxies::test_e3_a_refusal_says_which_public_url_would_be_right_and_what_was_tried",
             "config/test_refusals::test_unsigned_webhooks_need_loopback_and_nothing_public",
+            "web/test_unsigned::test_e3_the_same_bytes_again_are_no_replay",
+            "web/test_unsigned::test_e3_what_a_tunnel_or_a_browser_brings_needs_its_signature",
+            "web/test_media_door::test_e3_without_signatures_a_socket_still_needs_its_token",
             "engine/test_twilio_trust::test_a_token_of_another_account_is_refused_and_the_call_is_not_told_by_it",
         ),
     ),

@@ -211,3 +211,17 @@ async def test_media_sockets_have_a_bound_in_all(start: Start) -> None:
             async with await carrier.dial(carrier.stream_url):
                 assert await carrier.refusal(carrier.stream_url) == 503
             await run.engine.end(ringing.call_id)
+
+
+async def test_e3_without_signatures_a_socket_still_needs_its_token(start: Start) -> None:
+    """Pain E3: `skip_signature_verification` opens no stream of a call that was not given to whoever asks."""
+    run = await start(skip_signature_verification=True)
+    async with CarrierSide(run) as side:
+        ring = await side.ring()
+        socket = await side.dial(ring.url, signed=False)
+        await socket.send_str(start_frame(ring.provider_call_id, "a guess"))
+        assert await closed_with(socket) == 1008
+        socket = await side.dial(ring.url, signed=False)
+        await socket.send_str(start_frame(ring.provider_call_id, ring.token))
+        await run.until_call(ring.call_id, lambda call: "start" in call.rungs)
+        await socket.close()
