@@ -64,7 +64,7 @@ class Exposure:
         return replace(believed, unsigned=self._needs_no_signature(arrival))
 
     def _needs_no_signature(self, arrival: Arrival) -> bool:
-        """The configuration allows this only where nothing public is configured; there may be a tunnel all the same."""
+        """The configuration allows this only where nothing public is set up; there may be a tunnel all the same."""
         return self._config.skip_signature_verification and is_from_here(arrival)
 
     @property
