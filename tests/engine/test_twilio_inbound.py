@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from engine import admission
 from engine.calls import Call, State
 from engine.config import NumberRoute
 from tests.carriers.twilio_far import OUR_NUMBER, FarCall
@@ -80,6 +81,22 @@ async def test_a_stranger_who_is_not_wanted_is_rejected_unbilled(tmp_path: Path)
         await at.engine.admit(call.call_id, "no", "console")
         await far.until_over()
         assert far.streams == [] and far.state.status in ("no-answer", "busy")
+
+
+async def test_a_stranger_about_whom_nobody_decides_in_time_is_rejected_unbilled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How long that is (30 s) is proved in tests/engine/test_admission.py; here it is what Twilio is told then."""
+    monkeypatch.setattr(admission, "WAIT_SECONDS", 0.5)
+    async with live(tmp_path, changes={"inbound_policy": "pairing"}) as at:
+        call, far = await ring_in(at, from_number=STRANGER)
+        await at.until(call, lambda call: call.waiting or not call.live)
+        await far.until_over()
+        ended = await at.until(call, lambda call: not call.live)
+        assert ended.end_reason is State.HANGUP_BOT and ended.answered_at is None
+        assert ended.error is not None and "nobody let the caller in" in ended.error["message"]
+        assert far.state.answered_at is None and far.streams == [] and far.codes() == []
+        assert b"<Reject" in far.documents[-1] and len(far.of("redirect")) >= 1
 
 
 async def test_f5_a_second_caller_is_served_while_one_is_live(tmp_path: Path) -> None:
