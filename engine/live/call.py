@@ -156,7 +156,7 @@ class LiveCall:
     def closing_facts(self, duration_s: int | None = None) -> list[Draft]:
         """What has to stand in the log before the end of the call: what was heard of the last line. `duration_s` is
         how long the call was by the carrier's count, where it says so."""
-        self.replies.revoke()
+        self.replies.revoke("the call ended")
         if self._native is None:
             return self.mouth.silence("the call ended")
         return [*notice.closing(self._call, duration_s, epoch_ms()), *self._native.closing_facts()]
@@ -269,7 +269,7 @@ class LiveCall:
     def say(self, text: str, speaker: Speaker, kind: Kind = "speak") -> Utterance:
         """Queue a line from outside. Raises Refusal. A person's line comes before replies that wait."""
         if speaker == "operator":
-            self.replies.revoke()
+            self.replies.revoke("the operator speaks")
         try:
             return self.mouth.say(text, speaker=speaker, kind=kind)
         except MouthFull as error:
@@ -279,7 +279,7 @@ class LiveCall:
         """Say a line and return the caller's answer. Raises Refusal."""
 
         def say() -> Utterance:
-            self.replies.revoke()
+            self.replies.revoke("the caller is asked something else")
             return self.say(text, speaker)
 
         return await self._questions.ask(say, timeout_ms)
@@ -290,14 +290,14 @@ class LiveCall:
         if holder == before:
             return
         if holder != "agent":
-            self.replies.revoke()
+            self.replies.revoke(f"the floor went to {holder}")
             self.mouth.cut(f"the floor went to {holder}")
         if holder == "held" and not self.handover.away:
             self.say(HOLDING, "agent", "hold")
 
     def _be_silent(self, why: str) -> None:
         """Say nothing more of what was meant to be said."""
-        self.replies.revoke()
+        self.replies.revoke(why)
         if self._native is not None:
             self._parts.recorder.post(*notice.closing(self._call, None, epoch_ms()))
         self.mouth.cut(why)
@@ -346,7 +346,7 @@ class LiveCall:
     def caller_interrupts(self) -> None:
         if self.machine.talks:
             return  # nobody is there to be listened to: the beep, or what is left of a greeting
-        self.replies.revoke()
+        self.replies.revoke("the caller interrupted")
         self.mouth.interrupted("the caller interrupted")
 
     def caller_said_nothing(self) -> None:

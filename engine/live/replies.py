@@ -65,17 +65,17 @@ class Replies:
         """It was nothing: go on."""
         self._quiet.set()
 
-    def revoke(self) -> None:
-        """Whatever is being made is not to be said any more."""
+    def revoke(self, why: str) -> None:
+        """Whatever is being made is not to be said any more, and `why`."""
         self._generation += 1
         self._quiet.set()
-        self._mouth.skip_replies("a newer turn of the caller")
+        self._mouth.skip_replies(why)
         if self._task is not None:
             self._task.cancel()
 
     def answer(self, text: str, clock: TurnClock, group: asyncio.TaskGroup) -> None:
         """Answer what the caller just said."""
-        self.revoke()
+        self.revoke("a newer turn of the caller")
         self._task = group.create_task(self._answer(self._generation, text, clock))
 
     async def _answer(self, generation: int, text: str, clock: TurnClock) -> None:

@@ -607,3 +607,20 @@ async def test_after_a_restart_a_webhook_may_be_quicker_than_we_are(
         assert await line.tell("speech", turn="of another life", text="Are you still there?") == ""
         await line.heard("I am back.")
         quick.set()
+
+
+@pytest.mark.parametrize("by", ["console", "cli"])
+async def test_a_reply_that_a_line_of_ours_displaced_is_not_blamed_on_the_caller(tmp_path: Path, by: str) -> None:
+    brain = Says("A first sentence that is long enough. And a second one that waits for it.")
+    async with table(tmp_path, brain=brain, **NATIVE) as at:
+        line = await dial(at)
+        await line.heard(HELLO)
+        await line.tell("speech", text="When are you open?")
+        await at.until(line.call, lambda call: any(each.text.startswith("And a") for each in call.queued.values()))
+        act = at.engine.speak if by == "console" else at.engine.continue_call
+        acting = asyncio.create_task(act(line.call.call_id, "This is Eva herself.", by))
+        skipped = await at.until_event(line.call, "say.skipped")
+        wanted = "the operator speaks" if by == "console" else "the caller is asked something else"
+        assert skipped.data["why"] == wanted
+        acting.cancel()
+        await asyncio.wait([acting])
