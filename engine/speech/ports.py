@@ -7,17 +7,21 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from engine.media.audio import Audio, AudioFormat
 
 
 class SpeechUnavailable(Exception):
-    """An engine can not be used. The message says what is wrong, `hint` what to do about it."""
+    """An engine can not be used. The message says what is wrong, `hint` what to do about it.
 
-    def __init__(self, message: str, hint: str = "") -> None:
+    `hopeless`: trying again changes nothing, for example a key that the vendor refuses.
+    """
+
+    def __init__(self, message: str, hint: str = "", *, hopeless: bool = False) -> None:
         super().__init__(message)
         self.hint = hint
+        self.hopeless = hopeless
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,8 @@ class Final:
     utterance: int
     dropped_ms: int = 0
     """Audio of it that the recogniser had no time for: words may be missing."""
+    error: str = ""
+    """Why words of it are missing, where the recogniser said so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +52,14 @@ class VoiceConfirmed:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """The recogniser is gone; nothing more will come. `why` is for the operator."""
+    """The recogniser is gone; nothing more will come. `why` and `hint` are for the operator."""
 
     why: str
+    hint: str = ""
+    hopeless: bool = False
+    """Trying again changes nothing."""
+    planned: bool = False
+    """Nothing went wrong: the session was as long as the vendor lets one be, and another one can be had at once."""
 
 
 Hearing = Partial | Final | VoiceConfirmed | Lost
@@ -105,11 +116,24 @@ class Voice(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """One line of the conversation as it was heard. `cut`: the caller interrupted it there."""
+    """One line of the conversation as it was heard. `cut`: the caller interrupted it there.
+
+    `kind`: what `text` is. Words; keys that the caller pressed; or how many seconds the caller was silent.
+    """
 
     speaker: Literal["agent", "caller", "operator"]
     text: str
     cut: bool = False
+    kind: Literal["words", "keys", "silence"] = "words"
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierCall:
+    """What is remembered of a call with the same person. `at`: when it began, epoch ms."""
+
+    at: int
+    direction: Literal["inbound", "outbound"]
+    lines: Sequence[Said]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +148,10 @@ class Conversation:
     """Oldest first; the last one is what the caller just said. Caller words are untrusted input."""
     purpose: str = ""
     """The message that an outbound call was placed with."""
+    began_at: int = 0
+    """When this call began, epoch ms."""
+    earlier: Sequence[EarlierCall] = ()
+    """Earlier calls with the same person, oldest first; only where `session_scope` says that they are remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +163,13 @@ class Words:
 
 @dataclass(frozen=True, slots=True)
 class EndCall:
-    """Hang up once everything before it has been heard. `voicemail`: a machine answered, not a person."""
+    """Hang up once everything before it has been heard. `voicemail`: a machine answered, not a person.
+
+    `farewell` is said first when the reply held no other words.
+    """
 
     voicemail: bool = False
+    farewell: str = ""
 
 
 BrainOutput = Words | EndCall
@@ -156,3 +188,14 @@ class Brain(Protocol):
 
     async def close(self) -> None:
         """Stop processes and connections."""
+
+
+@runtime_checkable
+class FollowsCalls(Protocol):
+    """A brain that wants to know which calls there are, beyond being asked for replies."""
+
+    async def call_begins(self, conversation: Conversation) -> None:
+        """The phone rings: time to open what the first reply needs. Nobody waits for it."""
+
+    async def call_ends(self, call_id: str) -> None:
+        """The call is over: nothing will be asked about it again."""

@@ -18,7 +18,8 @@ import pytest_asyncio
 from engine.media.audio import PHONE, AudioFormat
 from engine.media.g711 import pcm16_to_mulaw
 from engine.speech.ports import Final, Lost, SpeechUnavailable, VoiceConfirmed
-from engine.speech.stt.local import OUTBOX_SECONDS, LocalRecogniser
+from engine.speech.stt.local import LocalRecogniser
+from engine.speech.stt.outbox import SECONDS as OUTBOX_SECONDS
 from engine.speech.tts.local import LocalVoice
 from engine.speech.wer import word_error_rate
 from engine.speech.worker_process import RestartBudget

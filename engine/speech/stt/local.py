@@ -24,7 +24,6 @@ import dataclasses
 import itertools
 import json
 import time
-from collections import deque
 from collections.abc import AsyncIterator, Callable
 from typing import Final
 
@@ -34,10 +33,10 @@ from engine.speech import ports
 from engine.speech.local_extra import HINT, RECOGNISER_PACKAGES, require_moonshine_platform, require_packages
 from engine.speech.ports import Hearing, SpeechUnavailable
 from engine.speech.stt.mailbox import Mailbox
+from engine.speech.stt.outbox import Outbox
 from engine.speech.worker_process import RestartBudget, WorkerFailed, WorkerProcess
 from engine.speech.worker_wire import PROBABILITY, UTTERANCE, Frame, Kind
 
-OUTBOX_SECONDS: Final = 10
 PATIENCE_SECONDS: Final = 8.0
 """A worker that is silent, or at one job, for this long hangs."""
 _PING_SECONDS: Final = 2.0
@@ -183,11 +182,8 @@ class LocalListener:
         forget: Callable[[LocalListener], None],
     ) -> None:
         self.id = id_
-        self._format = format_
         self._announce, self._forget = announce, forget
-        self._outbox: deque[bytearray | Frame] = deque()
-        self._outbox_bytes = 0
-        self._dropped_bytes = 0
+        self._outbox: Outbox[Frame] = Outbox(format_.bytes_per_second)
         self._utterance = 0
         self._mailbox = Mailbox()
         self._over = False
@@ -195,30 +191,21 @@ class LocalListener:
     @property
     def queued_bytes(self) -> int:
         """Audio that the worker has not taken yet."""
-        return self._outbox_bytes
+        return self._outbox.queued_bytes
 
     def feed(self, audio: bytes) -> None:
         """Queue caller audio. Never blocks; beyond 10 s the oldest is dropped and counted in the next `Final`."""
         if self._over or not audio:
             return
-        if not self._outbox or isinstance(self._outbox[-1], Frame):
-            self._outbox.append(bytearray())
-        last = self._outbox[-1]
-        assert isinstance(last, bytearray)
-        last += audio
-        self._outbox_bytes += len(audio)
-        excess = self._outbox_bytes - OUTBOX_SECONDS * self._format.bytes_per_second
-        if excess > 0:
-            self._drop(excess)
+        self._outbox.audio(audio)
         self._announce()
 
     def finish(self) -> int:
         """The utterance is over; its `Final` has the returned number."""
         self._utterance += 1
         if not self._over:
-            dropped_ms = self._dropped_bytes * 1000 // self._format.bytes_per_second
-            self._dropped_bytes = 0
-            self._outbox.append(Frame(Kind.FINISH, self.id, UTTERANCE.pack(self._utterance, dropped_ms)))
+            dropped_ms = self._outbox.take_dropped_ms()
+            self._outbox.mark(Frame(Kind.FINISH, self.id, UTTERANCE.pack(self._utterance, dropped_ms)))
             self._announce()
         return self._utterance
 
@@ -232,18 +219,12 @@ class LocalListener:
         if not self._over:
             self._over = True
             self._outbox.clear()
-            self._outbox_bytes = 0
             self._mailbox.close()
             self._forget(self)
 
     def take_frames(self) -> list[Frame]:
         """What is to be sent to the worker (for the recogniser)."""
-        taken = [
-            item if isinstance(item, Frame) else Frame(Kind.AUDIO, self.id, bytes(item)) for item in self._outbox
-        ]
-        self._outbox.clear()
-        self._outbox_bytes = 0
-        return taken
+        return [item if isinstance(item, Frame) else Frame(Kind.AUDIO, self.id, item) for item in self._outbox.take()]
 
     def hear(self, frame: Frame) -> None:
         """What the worker says about this call (for the recogniser)."""
@@ -261,13 +242,3 @@ class LocalListener:
         self._over = True
         self._outbox.clear()
         self._mailbox.put(ports.Lost(why))
-
-    def _drop(self, excess: int) -> None:
-        """Drop the oldest `excess` bytes of audio; the ends of utterances stay."""
-        self._outbox_bytes -= excess
-        self._dropped_bytes += excess
-        for item in self._outbox:
-            if isinstance(item, bytearray):
-                taken = min(excess, len(item))
-                del item[:taken]
-                excess -= taken

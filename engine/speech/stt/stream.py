@@ -86,7 +86,9 @@ class Stream:
 
     def partial_due(self, now: float) -> bool:
         """Whether there is speech that should be shown by now."""
-        return self.utterance.has_news and now - self.heard_at >= max(PARTIAL_SECONDS, PARTIAL_COSTS * self.cost)
+        if not (self.utterance.has_news and self.utterance.is_more_than_a_guess):
+            return False
+        return now - self.heard_at >= max(PARTIAL_SECONDS, PARTIAL_COSTS * self.cost)
 
     def dropped_ms(self) -> int:
         """Audio lost since the last call of this."""

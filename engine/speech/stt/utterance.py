@@ -21,6 +21,8 @@ VOICED: Final = 0.5
 _QUIET: Final = 0.3
 _MIN_VOICED: Final = 2
 """Fewer voiced chunks than this are no word."""
+_WORTH_SHOWING: Final = 10
+"""Voiced chunks (320 ms) before which a text is a guess: the model makes "You" and "I" of most beginnings."""
 _MARGIN: Final = 10
 """Chunks kept on either side of the speech (320 ms): soft beginnings and ends of words."""
 _PAUSE: Final = 6
@@ -58,6 +60,11 @@ class Utterance:
     def has_news(self) -> bool:
         """Whether there is speech that no transcription has covered."""
         return self._voiced_chunks >= _MIN_VOICED and self._last_voiced > self._heard_until
+
+    @property
+    def is_more_than_a_guess(self) -> bool:
+        """Whether there is speech enough for words."""
+        return bool(self._settled) or self._voiced_chunks >= _WORTH_SHOWING
 
     @property
     def pausing(self) -> bool:
