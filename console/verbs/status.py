@@ -12,6 +12,7 @@ from console.text import clean, clock_text
 from console.verbs.door import running_engine
 from console.verbs.runner import DONE, Session
 from engine.client import NoEngine
+from engine.clock import epoch_ms
 from engine.history import open_history
 
 Record = Mapping[str, Any]
@@ -20,15 +21,17 @@ Record = Mapping[str, Any]
 def run(session: Session) -> int:
     state_dir = session.state_dir(session.load())
     call_id: str | None = session.args.call_id
+    now: int | None = None
     try:
         found = asyncio.run(_ask_engine(state_dir, call_id))
+        now = epoch_ms()
     except NoEngine:
         found = _read_log(state_dir, call_id)
         session.out.note("no engine runs on this state folder: this is the stored log")
     if call_id is None:
-        session.out.result({"calls": found}, call_lines(found))
+        session.out.result({"calls": found}, call_lines(found, now))
     elif found:
-        session.out.result(found[0], record_lines(found[0]))
+        session.out.result(found[0], record_lines(found[0], now))
     else:
         session.out.result({"found": False}, [f"there is no call {clean(call_id)}"])
     return DONE
@@ -50,8 +53,8 @@ def _read_log(state_dir: Path, call_id: str | None) -> Sequence[Record]:
         return [] if found is None else [found.to_json()]
 
 
-def call_lines(calls: Sequence[Record]) -> Iterator[str]:
-    """A table of calls for people."""
+def call_lines(calls: Sequence[Record], now: int | None) -> Iterator[str]:
+    """A table of calls for people. `now` (epoch ms) where an engine runs: only then a call without an end is live."""
     if not calls:
         yield "no calls"
         return
@@ -60,18 +63,20 @@ def call_lines(calls: Sequence[Record]) -> Iterator[str]:
         peer = call["from"] if call["direction"] == "inbound" else call["to"]
         yield (
             f"{clean(call['callId']):<36}  {_state(call):<12} {call['direction']:<9} {clean(peer):<16} "
-            f"{_moment(call['startedAt'])} {_lasted(call):>7}"
+            f"{_moment(call['startedAt'])} {_lasted(call, now):>7}"
         )
 
 
-def record_lines(call: Record) -> Iterator[str]:
-    """One call for people: the facts, then what was said."""
+def record_lines(call: Record, now: int | None) -> Iterator[str]:
+    """One call for people: the facts, then what was said. `now` as for `call_lines`."""
     yield f"call       {clean(call['callId'])}"
     yield f"state      {_state(call)}" + (f" (by {clean(call['endedBy'])})" if call.get("endedBy") else "")
     route = f"{clean(call['from']) or '?'} to {clean(call['to']) or '?'}"
     yield f"route      {call['direction']}, {route}, {call['mode']}"
     yield f"carrier    {clean(call['provider'])} {clean(call['providerCallId'] or '')}".rstrip()
-    yield f"started    {_moment(call['startedAt'])}, lasted {_lasted(call) or '-'}"
+    lasted = _lasted(call, now)
+    so_far = " so far" if call["endedAt"] is None else ""
+    yield f"started    {_moment(call['startedAt'])}" + (f", lasted {lasted}{so_far}" if lasted else "")
     if call.get("dtmf"):
         yield f"keys       {clean(call['dtmf'])}"
     if call.get("error"):
@@ -90,7 +95,9 @@ def _moment(at: int) -> str:
     return datetime.fromtimestamp(at / 1000).strftime("%Y-%m-%d %H:%M:%S")
 
 
-def _lasted(call: Record) -> str:
-    if call["answeredAt"] is None or call["endedAt"] is None:
+def _lasted(call: Record, now: int | None) -> str:
+    """How long it was, or is by now; empty for a call that was not answered, or whose end nobody knows."""
+    end = call["endedAt"] or now
+    if call["answeredAt"] is None or end is None:
         return ""
-    return clock_text((call["endedAt"] - call["answeredAt"]) / 1000)
+    return clock_text(max(0, end - call["answeredAt"]) / 1000)

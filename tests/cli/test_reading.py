@@ -155,3 +155,23 @@ def test_tail_follows_until_it_is_interrupted(home: Path, engine: Running) -> No
     finally:
         process.kill()
         process.communicate()
+
+
+@pytest.mark.usefixtures("terminal")
+def test_a_live_call_lasts_so_far_and_one_that_was_not_answered_lasts_nothing(run: Run, engine: Running) -> None:
+    call_id = run("call", "-t", "+15550100142", "-m", "Hi", "--json").json["callId"]
+    (started,) = [line for line in run("status", "--call-id", call_id).out.splitlines() if line.startswith("started")]
+    assert "lasted" not in started and not started.endswith("-")
+    engine.do(engine.engine.record("call.answered", call_id))
+    (started,) = [line for line in run("status", "--call-id", call_id).out.splitlines() if line.startswith("started")]
+    assert started.endswith("so far") and ", lasted 0:0" in started.replace("lasted 00:0", "lasted 0:0")
+    engine.do(engine.engine.end(call_id))
+    (started,) = [line for line in run("status", "--call-id", call_id).out.splitlines() if line.startswith("started")]
+    assert ", lasted " in started and "so far" not in started
+
+
+@pytest.mark.usefixtures("terminal")
+def test_a_call_whose_end_nobody_wrote_down_has_no_length(run: Run, home: Path) -> None:
+    facts = {"direction": "inbound", "from": "+15550100142", "to": "+15550100100"}
+    store(home / "state", [Draft("call.initiated", CALL, facts), Draft("call.answered", CALL)])
+    assert "lasted" not in run("status", "--call-id", CALL).out
