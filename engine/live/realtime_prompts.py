@@ -1,0 +1,59 @@
+"""What the model is told about its call: who speaks with whom, what was said without it, what it is to say. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Final, Literal
+
+from engine.calls import Call, Speaker
+
+Role = Literal["user", "assistant", "system"]
+
+APOLOGY: Final = "Sorry, I had a problem just now. Could you say that again, please?"
+HANDED_BACK: Final = "You speak with the caller again. Go on from what was said last, and do not greet them again."
+AGAIN: Final = (
+    "The connection was broken for a moment, and the caller's last words may be lost. Say sorry in one short sentence"
+    " and ask them to say it again. Do not greet them."
+)
+MAX_LINES: Final = 40
+MAX_CHARS: Final = 8000
+
+
+def about(call: Call) -> str:
+    """The facts of this call, beside the general instructions."""
+    if call.direction == "inbound":
+        return f"This call came in from {call.from_number}."
+    said = f" You begin it with these words, which you are told when to say: {json.dumps(call.message)}"
+    return f"You placed this call to {call.to_number}." + (said if call.message else "")
+
+
+def verbatim(text: str) -> str:
+    """Instructions for a response that is exactly this text."""
+    quoted = json.dumps(text, ensure_ascii=False)
+    return f"Say exactly the following words, in the language that they are written in, and nothing else: {quoted}"
+
+
+def spoken_by(speaker: Speaker, text: str, *, cut: bool = False) -> tuple[Role, str]:
+    """A line of our side that the model did not speak itself, as an item of its conversation."""
+    if speaker == "operator":
+        end = " The caller interrupted there." if cut else ""
+        return "system", f"A human colleague said to the caller: {json.dumps(text, ensure_ascii=False)}.{end}"
+    return "assistant", text
+
+
+def history(call: Call) -> Iterator[tuple[Role, str]]:
+    """The conversation so far, as it was heard; the latest part of it when it is long."""
+    lines = [line for line in call.in_order if line.text][-MAX_LINES:]
+    budget = MAX_CHARS
+    kept = []
+    for line in reversed(lines):
+        budget -= len(line.text)
+        if budget < 0:
+            break
+        kept.append(line)
+    for line in reversed(kept):
+        if line.speaker == "caller":
+            yield "user", line.text
+        else:
+            yield spoken_by(line.speaker, line.text, cut=line.cut)
