@@ -359,6 +359,8 @@ TRAPS: Final[Mapping[str, tuple[str, Proofs]]] = {
         (
             "carriers/test_twilio_far::test_an_old_stream_can_be_closed_late_when_the_new_one_is_up",
             "media/test_twilio_wire::test_what_is_not_in_the_protocol_is_refused_and_the_stream_goes_on",
+            "engine/test_twilio_streams::test_a_second_start_and_frames_of_nobody_change_nothing",
+            "engine/test_twilio_streams::test_an_old_stream_that_is_closed_late_leaves_the_new_one_alone",
         ),
     ),
     "1.5/no-reconnect": (
@@ -366,6 +368,7 @@ TRAPS: Final[Mapping[str, tuple[str, Proofs]]] = {
         (
             "engine/test_twilio_restart::test_a_call_is_controllable_again_after_the_engine_was_killed",
             "carriers/test_twilio::test_a_lost_stream_is_opened_again_in_the_same_call",
+            "engine/test_twilio_streams::test_a_stream_that_breaks_is_opened_again_and_the_call_goes_on",
         ),
     ),
     "1.5/pings": ("are answered", ("media/test_session::test_a_ping_of_the_carrier_is_answered_while_it_sends",)),
@@ -397,6 +400,7 @@ TRAPS: Final[Mapping[str, tuple[str, Proofs]]] = {
         (
             "engine/test_twilio_troubles::test_a_stream_that_does_not_come_about_is_the_rung_that_is_missing",
             "carriers/test_twilio_account::test_trouble_with_a_stream_is_told_with_its_number_and_what_to_do",
+            "engine/test_twilio_streams::test_a_stream_that_breaks_is_opened_again_and_the_call_goes_on",
         ),
     ),
     # 1.6 signatures
