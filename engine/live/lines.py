@@ -16,8 +16,8 @@ from typing import Final, Literal
 
 from engine.calls import Call, Draft, Speaker
 from engine.calls.call import Line
+from engine.live.prepared import Prepared
 from engine.live.turn_clock import Point, TurnClock
-from engine.media.audio import Audio
 from engine.media.dtmf import pressed
 from engine.media.ledger import heard_text
 
@@ -53,7 +53,7 @@ class Utterance:
     text: str
     done: asyncio.Future[Ending]
     clock: TurnClock | None = None
-    prepared: asyncio.Task[list[Audio]] | None = None
+    prepared: Prepared | None = None
     stage: Stage = Stage.QUEUED
     synth_ms: int = 0
     complete: bool = False
@@ -62,6 +62,12 @@ class Utterance:
     heard_text: str = ""
     """What was heard of it when it was cut."""
     error: str = ""
+    voice: str = ""
+    """Who speaks it, where the voice says so."""
+    cached: bool = False
+    """It had been spoken before."""
+    replaced: int = 0
+    """How many voices failed at it."""
 
     @property
     def full_ms(self) -> int:
@@ -110,7 +116,7 @@ class Speaking(ABC):
         speaker: Speaker = "agent",
         kind: Kind = "speak",
         clock: TurnClock | None = None,
-        prepared: asyncio.Task[list[Audio]] | None = None,
+        prepared: Prepared | None = None,
     ) -> Utterance:
         """Queue a line. Raises MouthFull."""
         if self.full:
@@ -144,6 +150,15 @@ class Speaking(ABC):
                 self._skip(line, why)
         if not pressing:
             self._interrupted()
+
+    def take_back(self, line: Utterance, why: str) -> None:
+        """A line is not needed any more: it is cut where it is, or not begun. Others are said all the same."""
+        if line.stage is Stage.PLAYING:
+            for draft in self._cut_playing():
+                self._post(draft)
+            self._interrupted()
+        elif line.stage is Stage.QUEUED:
+            self._skip(line, why)
 
     def skip_replies(self, why: str) -> None:
         """Drop reply lines that have not begun to play."""
@@ -209,11 +224,13 @@ class Speaking(ABC):
         return Draft("say.heard", self._call_id, data)
 
     def _was_stopped(self, line: Utterance, ms: int, *, confirmed: bool) -> Draft:
-        """A line is over after `ms`: heard whole, or cut where it was."""
+        """A line is over after `ms`: heard whole, or cut where it was. One whose voice broke off is never whole."""
         line.heard_text = text = line.heard(ms)
-        if text == line.text:
+        if text == line.text and not line.error:
             return self._was_heard(line, ms, confirmed=confirmed)
         data: dict[str, object] = {"sayId": line.say_id, "heardMs": ms, "heardText": text}
+        if line.error:
+            data["why"] = line.error
         self._end(line, "cut")
         return Draft("say.cut", self._call_id, data)
 

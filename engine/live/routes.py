@@ -11,11 +11,10 @@ GREETING: Final = "Hello, how can I help you?"
 
 
 def voice_name(config: Config, call: Call) -> str:
-    """The voice of the number of ours that this call is on."""
+    """The number of ours that this call is on, where that has a voice of its own: so the voices know who speaks."""
     ours = call.to_number if call.direction == "inbound" else call.from_number
     route = config.numbers.get(ours)
-    tts = route.tts if route is not None and route.tts is not None else config.tts
-    return tts.providers.local.voice if tts.provider == "local" else ""
+    return ours if route is not None and route.tts is not None else ""
 
 
 def first_words(config: Config, call: Call) -> str:
@@ -29,7 +28,7 @@ def first_words(config: Config, call: Call) -> str:
 
 def response_timeout(config: Config, call: Call) -> int:
     """How long a reply may take, in ms."""
-    route = config.numbers.get(call.to_number)
+    route = config.numbers.get(call.ours)
     if route is not None and route.response_timeout_ms is not None:
         return route.response_timeout_ms
     return config.response_timeout_ms

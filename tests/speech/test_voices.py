@@ -3,7 +3,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.speech.tts.voices import PIECE_CHARS, pieces, speakable
+from engine.speech.tts.pieces import PIECE_CHARS, pieces
+from engine.speech.tts.voices import speakable
 
 LONG = " ".join(f"This is sentence number {number} of a long announcement." for number in range(20))
 

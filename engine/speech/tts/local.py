@@ -10,14 +10,15 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Final
 
 from engine.media.audio import Audio, AudioFormat
 from engine.speech.local_extra import VOICE_PACKAGES, require_packages
 from engine.speech.ports import SpeechUnavailable
-from engine.speech.tts.voices import DEFAULT_VOICE, VOICES, pieces, speakable
+from engine.speech.tts.cache import CACHE_BYTES, AudioCache
+from engine.speech.tts.pieces import pieces
+from engine.speech.tts.voices import DEFAULT_VOICE, VOICES, speakable
 from engine.speech.worker_process import RestartBudget, WorkerFailed, WorkerProcess
 from engine.speech.worker_wire import Frame, Kind
 
@@ -27,7 +28,6 @@ FORMAT: Final = AudioFormat("pcm16", 16_000)
 """What `speak` yields."""
 MAX_CHARS: Final = 20_000
 """About twenty minutes of speech."""
-CACHE_BYTES: Final = 8 * 1024 * 1024
 REQUEST_SECONDS: Final = 10.0
 """A piece takes about 0.1 s; a worker that needs this long hangs."""
 
@@ -49,7 +49,7 @@ class LocalVoice:
         self._default_voice = default_voice
         self._request_seconds = request_seconds
         self._budget = budget or RestartBudget()
-        self._cache = _PieceCache(cache_bytes)
+        self._cache = AudioCache(cache_bytes)
         self._requests: dict[int, _Chunks] = {}
         self._ids = itertools.count(1)
         self._worker: WorkerProcess | None = None
@@ -156,13 +156,13 @@ class _Piece:
         self._voice, self._name, self._text = voice, name, text
         self._id = 0
         self._chunks: _Chunks = asyncio.Queue()
-        self._cached: bytes | None = None
+        self._cached: Audio | None = None
 
     async def begin(self) -> None:
         """Ask the worker, once, unless the cache has it."""
         if self._id or self._cached is not None:
             return
-        self._cached = self._voice._cache.get(self._name, self._text)
+        self._cached = self._voice._cache.get((self._name, self._text))
         if self._cached is not None:
             return
         worker = await self._voice._running()
@@ -173,14 +173,14 @@ class _Piece:
     async def audio(self) -> AsyncIterator[bytes]:
         if self._cached is not None:
             step = FORMAT.bytes_for(320)
-            for at in range(0, len(self._cached), step):
-                yield self._cached[at : at + step]
+            for at in range(0, len(self._cached.data), step):
+                yield self._cached.data[at : at + step]
             return
         whole: list[bytes] = []
         while (chunk := await self._next()) is not None:
             whole.append(chunk)
             yield chunk
-        self._voice._cache.put(self._name, self._text, b"".join(whole))
+        self._voice._cache.put((self._name, self._text), Audio(FORMAT, b"".join(whole)))
 
     async def _next(self) -> bytes | None:
         try:
@@ -201,29 +201,6 @@ class _Piece:
         """Forget the piece; without effect when it is complete."""
         if self._voice._requests.pop(self._id, None) is not None and self._voice._worker is not None:
             self._voice._worker.send(Frame(Kind.CANCEL, self._id))
-
-
-class _PieceCache:
-    """Audio of recent pieces by voice and text, least recently used out first."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self.size = 0
-        self._audio: OrderedDict[tuple[str, str], bytes] = OrderedDict()
-
-    def get(self, voice: str, text: str) -> bytes | None:
-        audio = self._audio.get((voice, text))
-        if audio is not None:
-            self._audio.move_to_end((voice, text))
-        return audio
-
-    def put(self, voice: str, text: str, audio: bytes) -> None:
-        if len(audio) > self._limit // 4 or (voice, text) in self._audio:
-            return
-        self._audio[voice, text] = audio
-        self.size += len(audio)
-        while self.size > self._limit:
-            self.size -= len(self._audio.popitem(last=False)[1])
 
 
 def _known(voice: str) -> None:

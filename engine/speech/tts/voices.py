@@ -6,9 +6,7 @@ are ones that a recogniser still understands well over a telephone line: pitches
 
 from __future__ import annotations
 
-import re
 import unicodedata
-from collections.abc import Iterator
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
@@ -37,9 +35,6 @@ VOICES: Final = MappingProxyType(
 )
 DEFAULT_VOICE: Final = "anna"
 
-PIECE_CHARS: Final = 200
-"""A longer text is synthesized in pieces of about this size, so that its first words are ready early."""
-_BORDERS: Final = (re.compile(r"[.!?…][\"')\]]*\s"), re.compile(r"[,;:]\s"), re.compile(r"\s"))
 _MARKUP: Final = str.maketrans({"<": " ", ">": " ", "&": " and ", "\\": " "})
 
 
@@ -50,21 +45,3 @@ def speakable(text: str) -> str:
     if not any(char.isascii() and char.isalnum() for char in printable):
         return ""  # pico makes a faint noise of scripts that it does not know
     return " ".join(printable.split())
-
-
-def pieces(text: str) -> Iterator[str]:
-    """Cut a speakable text at the best border near PIECE_CHARS: a sentence, else a comma, else a word."""
-    while len(text) > PIECE_CHARS:
-        at = _border(text)
-        yield text[:at].strip()
-        text = text[at:].strip()
-    if text:
-        yield text
-
-
-def _border(text: str) -> int:
-    for border in _BORDERS:
-        ends = [match.end() for match in border.finditer(text, PIECE_CHARS // 4, PIECE_CHARS)]
-        if ends:
-            return ends[-1]
-    return PIECE_CHARS
