@@ -14,17 +14,17 @@ from console.keys import Command
 from console.text import clean
 from engine.client import Call
 
-_SAID: Final[Mapping[str, str]] = {
-    "streaming": "media streams, with levels and our own voice",
-    "nativeSpeech": "a voice and a recogniser of its own",
-    "transfer": "putting callers through",
-    "sendDtmf": "keys without a tone on the line",
-    "machineDetection": "telling machines from people",
-    "inlineNotify": "notices without a webhook",
-    "reopenStream": "opening a lost stream again",
-    "alerts": "telling of its own trouble with a call",
+_SAID: Final[Mapping[str, tuple[str, str]]] = {
+    "streaming": ("media streams: levels and a voice of ours", "no media streams: no levels, no voice of ours"),
+    "nativeSpeech": ("a voice and a recogniser of its own", "no voice and no recogniser of its own"),
+    "transfer": ("puts callers through", "puts no callers through"),
+    "sendDtmf": ("presses keys by itself", "presses no keys: they go as tones on the line"),
+    "machineDetection": ("tells machines from people", "does not tell machines from people"),
+    "inlineNotify": ("says a notice without us", "says no notice without us"),
+    "reopenStream": ("opens a lost stream again", "does not open a lost stream again"),
+    "alerts": ("tells what it noted about a call", "tells nothing about its own trouble with a call"),
 }
-"""Capability -> how the help says it."""
+"""Capability -> how the help says that it is there, and that it is not."""
 _VOICED: Final = frozenset({"dial", "speak", "continue", "keypad", "hold", "take"})
 """Commands that are nothing without a voice in the call."""
 _SPOKEN: Final = frozenset({"speak", "continue", "keypad"})
@@ -43,10 +43,10 @@ class Abilities:
 
     @property
     def lists(self) -> tuple[list[str], list[str]]:
-        """What it can and what it can not, in words."""
+        """What it can and what it can not, in words, as the configuration leaves it."""
         known = {key: self.streams if key == "streaming" else can for key, can in (self.can or {}).items()}
-        can = [said for key, said in _SAID.items() if known.get(key) is True]
-        return can, [said for key, said in _SAID.items() if known.get(key) is False]
+        can = [there for key, (there, _) in _SAID.items() if known.get(key) is True]
+        return can, [missing for key, (_, missing) in _SAID.items() if known.get(key) is False]
 
     def lacks(self, command: str) -> str:
         """Why no call of this carrier can do `command`, or nothing."""

@@ -14,6 +14,9 @@ from engine.client import Event
 if TYPE_CHECKING:
     from console.board import Board
 
+REPLY_FAILED: Final = "the last reply failed"
+BACK: Final = "the caller is back, and waits for somebody to speak"
+
 
 def _text(data: Mapping[str, Any], key: str) -> str:
     value = data.get(key)
@@ -128,6 +131,7 @@ def _on_admitted(board: Board, event: Event) -> None:
 
 
 def _on_floor(board: Board, event: Event) -> None:
+    _spoken_to(board, event)
     board.note(event, f"floor: {clean(_text(event.data, 'holder'), 20)}{_by(event)}")
 
 
@@ -151,6 +155,9 @@ def _on_transferred(board: Board, event: Event) -> None:
 
 
 def _on_returned(board: Board, event: Event) -> None:
+    call = board.calls.get(event.call_id or "")
+    if call is not None and call.live and call.floor != "agent":
+        board.trouble[call.call_id] = BACK  # the agent is silent: nobody else will speak to them
     board.note(event, f"the caller is back: {clean(_text(event.data, 'why'), 80) or 'not reached'}")
 
 
@@ -207,7 +214,7 @@ def _on_speech_failed(board: Board, event: Event) -> None:
 def _on_reply_failed(board: Board, event: Event) -> None:
     call = board.calls.get(event.call_id or "")
     if call is not None and call.live:
-        board.trouble[call.call_id] = "the last reply failed"
+        board.trouble[call.call_id] = REPLY_FAILED
     board.note(event, f"reply failed: {_text(event.data, 'error')}", bad=True)
 
 
@@ -219,7 +226,13 @@ def _on_say_failed(board: Board, event: Event) -> None:
 
 
 def _on_say_heard(board: Board, event: Event) -> None:
-    if board.trouble.get(event.call_id or "") == "the last reply failed":
+    if board.trouble.get(event.call_id or "") == REPLY_FAILED:
+        board.trouble.pop(event.call_id or "", None)
+    _spoken_to(board, event)
+
+
+def _spoken_to(board: Board, event: Event) -> None:
+    if board.trouble.get(event.call_id or "") == BACK:
         board.trouble.pop(event.call_id or "", None)
 
 

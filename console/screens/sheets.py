@@ -85,9 +85,10 @@ def _help_parts(registry: Registry, carrier: Abilities, usage: bool) -> Iterable
             yield f"{command.help}"
             yield (f"   {command.usage}\n" if command.typed and usage else "\n", "$text-muted")
     yield ("\n Symbols\n", "bold")
-    yield "   ◌ ◐ starting, ringing   ◈ waiting   ⇢ put through   ◉ ● answered, live   ► speaking\n"
-    yield "   ✓ ended   ✗ failed   ◍ machine   ! look here\n"
-    yield "   ◂ inbound, the caller   ▸ outbound, the agent   ◆ the operator   ‖ on hold\n"
+    yield "   ◌ ◐ starting, ringing   ◈ waiting to be let in   ! look here\n"
+    yield "   ◉ ● answered, live   ► speaking   ‖ on hold   ⇢ put through\n"
+    yield "   ✓ ended   ✗ failed   ◍ machine\n"
+    yield "   ◂ inbound, the caller   ▸ outbound, the agent   ◆ the operator\n"
 
 
 def _carrier_parts(carrier: Abilities) -> Iterable[str | tuple[str, str]]:
@@ -95,7 +96,7 @@ def _carrier_parts(carrier: Abilities) -> Iterable[str | tuple[str, str]]:
     if can or can_not:
         yield (f"\n The carrier: {carrier.name}\n", "bold")
         yield from (f"   ✓ {said}\n" for said in can)
-        yield from ((f"   – not {said}\n", "$text-muted") for said in can_not)
+        yield from ((f"   – {said}\n", "$text-muted") for said in can_not)
 
 
 class LogScreen(Sheet):

@@ -39,7 +39,7 @@ def items_of(board: Board, call: Call) -> list[Item]:
     """Everything that the transcript of `call` shows, by when it began."""
     partial = board.partials.get(call.call_id)
     notes: Sequence[Note | Unsaid] = board.notes.get(call.call_id, ())
-    began: list[Line | Note | Unsaid | Partial] = [*call.in_order, *notes, *([partial] if partial else [])]
+    began: list[Line | Note | Unsaid | Partial] = [*notes, *call.in_order, *([partial] if partial else [])]
     return [*sorted(began, key=lambda item: item.at), *call.queued.values()]
 
 

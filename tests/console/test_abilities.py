@@ -100,8 +100,8 @@ async def test_the_help_says_what_the_carrier_can_and_can_not() -> None:
         await made.type("?")
         await made.press("G")
         assert await made.shows("The carrier: mock")
-        assert await made.shows("✓ opening a lost stream again")
-        assert await made.shows("– not putting callers through")
+        assert await made.shows("✓ opens a lost stream again")
+        assert await made.shows("– puts no callers through")
 
 
 async def test_a_notice_takes_no_words_no_keys_and_no_floor() -> None:

@@ -311,3 +311,18 @@ def test_the_number_and_the_time_are_the_last_to_make_room(width: int, facts: di
 )
 def test_what_carriers_say_about_a_number_is_said_in_words(word: str, said: str) -> None:
     assert attestation_text(word) == said
+
+
+@pytest.mark.parametrize("talking", [True, False])
+async def test_who_is_let_in_is_selected_unless_somebody_is_being_talked_to(talking: bool) -> None:
+    script = Script()
+    script.talking("anna")
+    if not talking:
+        script.ended("anna")
+    waits(script)
+    async with bench(script.events) as made:
+        made.table.select("anna")
+        await made.press("a")
+        await made.requested()
+        await made.answered()
+        assert made.table.selected == ("anna" if talking else "eve")
