@@ -12,6 +12,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -29,6 +30,7 @@ from engine.speech.local_extra import (
 )
 from engine.speech.ports import SpeechUnavailable
 from engine.store import DATABASE_NAME, LOCK_NAME, StoreError, open_readonly, read_holder
+from engine.store.errors import from_os
 from engine.web.ports import who_listens
 
 AUDIO_SECONDS: Final = 10.0
@@ -93,7 +95,12 @@ def _credentials(config: Config) -> Check:
 
 
 def _recogniser(config: Config) -> Check:
-    if not config.streaming.enabled:
+    if not config.in_steps:
+        vendor = config.realtime.providers.openai
+        return Check(
+            "recognition", True, f"{config.realtime.provider} realtime, model {vendor.model}: it hears by itself"
+        )
+    if not config.media_streams:
         return Check("recognition", True, "streaming is off: the carrier's own recognition")
     try:
         make_recogniser(config)
@@ -119,6 +126,8 @@ def _voice(config: Config) -> Check:
 
 def _brain(config: Config) -> Check:
     response = config.response
+    if not config.in_steps:
+        return Check("brain", True, f"{config.realtime.provider} realtime: it answers by itself")
     if response.provider == "script" and response.script is not None and not response.script.is_file():
         return Check("brain", False, f"there is no script {response.script}", "correct response.script")
     try:
@@ -233,6 +242,12 @@ def _state_folder(state_dir: Path) -> Check:
         return Check("state", False, f"{existing} is a file", "choose another folder with --state-dir")
     if not os.access(existing, os.W_OK | os.X_OK):
         return Check("state", False, f"{existing} can not be written", fix)
+    try:
+        # Whether something can be made there is known by making it: /proc says yes and means no.
+        os.rmdir(tempfile.mkdtemp(prefix=".voicecall-", dir=existing))
+    except OSError as error:
+        what = f"nothing can be made in {existing}: {error.strerror or error}"
+        return Check("state", False, what, from_os(error, "make", existing).hint)
     log = state_dir / DATABASE_NAME
     if log.exists():
         try:

@@ -98,6 +98,22 @@ def test_setup_names_a_state_folder_that_can_not_be_used(run: Run, home: Path) -
     assert (check["ok"], "is a file" in check["message"]) == (False, True)
 
 
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="there is no such folder here")
+@pytest.mark.parametrize("folder", ["/proc/x", "/proc/x/y", "/proc"])
+def test_setup_does_not_believe_a_folder_in_which_nothing_can_be_made(run: Run, home: Path, folder: str) -> None:
+    configure("serve: {port: 0}")
+    check = by_id(run("setup", "--state-dir", folder))["state"]
+    assert (check["ok"], "/proc" in check["message"]) == (False, True)
+    assert "--state-dir" in check["fix"]
+
+
+def test_setup_leaves_nothing_behind_in_a_state_folder(run: Run, home: Path) -> None:
+    configure("serve: {port: 0}")
+    (home / "state").mkdir()
+    assert by_id(run("setup"))["state"]["ok"]
+    assert list((home / "state").iterdir()) == []
+
+
 def test_setup_with_a_broken_configuration_lists_its_problems(run: Run) -> None:
     configure("servr: 1\nprovider: x\n")
     ran = run("setup")

@@ -3,6 +3,8 @@
 # ruff: noqa: ASYNC221, ASYNC240 (nothing else runs on the loop of a test)
 from __future__ import annotations
 
+import errno
+import os
 import sqlite3
 import stat
 import subprocess
@@ -14,6 +16,7 @@ import pytest
 
 from engine.calls import Draft
 from engine.store import EventLog, StoreError, open_readonly
+from engine.store.errors import from_os
 from engine.store.writer import Job
 
 
@@ -214,3 +217,56 @@ class TestReadonly:
         with pytest.raises(StoreError, match="no event log"):
             open_readonly(tmp_path / "none" / "calls.db")
         assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [
+        (errno.ENOSPC, "Free disk space"),
+        (errno.EDQUOT, "quota"),
+        (errno.EROFS, "read-only"),
+        (errno.EIO, "Check the disk"),
+        (errno.EACCES, "writable for this user"),
+    ],
+)
+def test_what_to_do_about_a_file_that_fails_depends_on_why(number: int, advice: str) -> None:
+    told = from_os(OSError(number, os.strerror(number)), "write", Path("state/engine.lock"))
+    assert advice in told.hint and os.strerror(number) in told.error
+
+
+FULL_FROM_THE_START = """
+import sys
+from pathlib import Path
+from engine.store import EngineLock, EventLog, StoreError
+import asyncio
+
+folder = Path(sys.argv[1])
+
+async def start():
+    with EngineLock.acquire(folder / "state" / "engine.lock", version="test"):
+        await EventLog.open(folder / "state" / "calls.db")
+
+try:
+    asyncio.run(start())
+except StoreError as error:
+    print(error.hint)
+else:
+    print("started")
+"""
+
+
+@pytest.mark.parametrize("free_kib", [0, 20, 60])
+def test_an_engine_that_can_not_start_on_a_full_disk_says_so_and_promises_nothing(
+    tmp_path: Path, free_kib: int
+) -> None:
+    """On a real file system of 400 kB; skipped where this user can not make one."""
+    make = f"mount -t tmpfs -o size=400k tmpfs {tmp_path} && mkdir {tmp_path}/state"
+    fill = f"dd if=/dev/zero of={tmp_path}/fill bs=1k count={400 - free_kib} 2>/dev/null; true"
+    line = f'{make} && {{ {fill}; }} && exec "$0" -c "$1" {tmp_path}'
+    probe = subprocess.run(["unshare", "-rm", "sh", "-c", make], capture_output=True, check=False)
+    if probe.returncode != 0:
+        pytest.skip("no file system can be mounted here")
+    command = ["unshare", "-rm", "sh", "-c", line, sys.executable, FULL_FROM_THE_START]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert ran.stdout.startswith("Free disk space"), (ran.stdout, ran.stderr)
+    assert "writable for this user" not in ran.stdout
