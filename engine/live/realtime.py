@@ -1,7 +1,7 @@
 """A call that a speech-to-speech model holds: OpenAI Realtime on the carrier's media stream.
 
 Each thing has one owner here. When a turn of the caller is over is the service's word; whether it is answered is
-ours (the floor, a question that waits, an "uh-huh" under our voice). That the caller interrupts is our ears' word, and
+ours (the floor, a question that waits, an "uh-huh" under our voice). That the caller interrupts is our ears' word:
 then the carrier is cleared, the response cancelled and the model told how much of its line was heard.
 """
 

@@ -172,7 +172,7 @@ class RealtimeSession:
         if message.type is WSMsgType.TEXT:
             self.do(self.core.receive(_parse(message.data)))
         elif message.type is not WSMsgType.BINARY:
-            raise SessionFailed(self._lost or self._ending(message))
+            raise SessionFailed(self._ending(message))
         if self._lost is not None:
             raise SessionFailed(self._lost)
 
