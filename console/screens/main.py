@@ -170,15 +170,20 @@ class MainScreen(Screen[None]):
     def _paint_call(self, now: int) -> None:
         table = self.query_one(CallTable)
         call = self.shown.calls.get(table.selected or "")
-        pending = self.acts.pending_on(call.call_id) if call else None
-        waiting = f"… {pending.what} {time.monotonic() - pending.since:.0f} s" if pending else ""
         alert = mask_numbers(table.alerts.get(call.call_id, "") if call else "", self.masked)
         header = self.query_one(CallHeader)
-        header.show(call, now, masked=self.masked, pending=waiting, alert=alert, adrift=self.adrift)
+        header.show(call, now, masked=self.masked, pending=self._under_way(call), alert=alert, adrift=self.adrift)
         self.query_one(Transcript).show_call(self.shown, call, masked=self.masked)
         self.query_one(Ladder).show(call, now, alert)
         self.query_one(Turns).show(call)
         self.query_one(Hints).show(available(self.registry, self.call, self.feed.carrier), self.hidden)
+
+    def _under_way(self, call: Call | None) -> str:
+        """What was asked for a call and is not done yet."""
+        pending = self.acts.pending_on(call.call_id) if call else None
+        return (
+            f"… {mask_numbers(pending.what, self.masked)} {time.monotonic() - pending.since:.0f} s" if pending else ""
+        )
 
     def _paint_waiting(self, now: int) -> None:
         """Who waits is shown as it is now, whatever is frozen, filtered or selected; the bell rings for a new one."""
@@ -310,7 +315,10 @@ class MainScreen(Screen[None]):
         wanted, key = self.query_one(CallTable).filter.text, self.registry.key
         speaks = "" if "speak" in self.hidden else f"{key('speak')} speaks in the selected call, "
         keys = f"{speaks}{key('command')} runs a command, {key('help')} helps"
-        self.query_one(Prompt).idle(f"filter: {wanted}   (Esc clears it)" if wanted else keys)
+        text = f"filter: {wanted}   (Esc clears it)" if wanted else keys
+        if self.size.width < ROOMY and (under_way := self._under_way(self.call)):
+            text = under_way  # the line above the transcript may have no room for it
+        self.query_one(Prompt).idle(text)
 
     def set_filter(self, text: str) -> None:
         """Show only calls that match."""

@@ -111,8 +111,9 @@ async def test_speaking_goes_to_the_call_that_was_selected_when_the_prompt_opene
         assert requests == [("voicecall.speak", {"callId": "anna", "message": "Hello"})]
 
 
-async def test_continue_shows_that_it_waits_and_then_the_answer() -> None:
-    async with bench(morning().events) as made:
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_continue_shows_that_it_waits_and_then_the_answer(size: tuple[int, int]) -> None:
+    async with bench(morning().events, size) as made:
         answer: asyncio.Future[object] = asyncio.get_running_loop().create_future()
         made.client.answers["voicecall.continue"] = answer
         await made.type("cWhich day?")
