@@ -183,6 +183,8 @@ class DialDialog(Dialog[str]):
         keys = self.query_one("#dial-dtmf", Input).value
         if verdict.state == "good" and not DIGITS.match(keys):
             verdict = Verdict("bad", "keys are 0-9 * # A-D, and w or W to wait")
+        if verdict.state == "good" and keys and self._mode == "notify":
+            verdict = Verdict("bad", "keys need a conversation (ctrl+t): a notice is said and over")
         self._show_state(verdict.text, verdict.state)
         if verdict.state == "good":
             self.run_worker(self._show_region(verdict), group="region", exclusive=True, exit_on_error=False)
@@ -204,6 +206,8 @@ class DialDialog(Dialog[str]):
         """The other mode."""
         self._mode = MODES[1 - MODES.index(self._mode)]
         self._show_mode()
+        if not self._busy:
+            self._judge()
 
     @on(Button.Pressed, "#dial-cancel")
     def action_leave(self) -> None:

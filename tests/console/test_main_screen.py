@@ -368,6 +368,19 @@ async def test_a_number_after_dial_is_dialled_at_once() -> None:
         assert (params["to"], params["message"]) == ("+15550100150", "Good morning")
 
 
+async def test_keys_before_a_notice_are_refused_in_the_dialog() -> None:
+    async with bench(size=(80, 24)) as made:
+        await made.type("n+15550100152")
+        await made.press("tab")
+        await made.type("Hello.")
+        await made.press("tab", "tab", "1", "ctrl+t")
+        assert await made.shows("keys need a conversation (ctrl+t)")
+        await made.press("enter")
+        assert made.client.requests == []
+        await made.press("ctrl+t")
+        assert await made.shows("✓ +15550100152")
+
+
 async def test_the_keypad_takes_clicks_and_keys_and_refuses_letters() -> None:
     async with bench(morning().events) as made:
         await made.type("d1x2#")
