@@ -30,7 +30,7 @@ async def _mock(config: Config, state_dir: Path) -> Carrier:
         address = await ensure_simulator(state_dir, config.mock)
     except SimulatorFailed as error:
         raise CarrierError(str(error), code="simulator_failed") from error
-    return MockCarrier(address.base_url, address.api_key, address.signing_secret)
+    return MockCarrier(address.base_url, address.api_key, address.signing_secret, ends_with_us=address.ours)
 
 
 def _twilio(config: Twilio) -> Carrier:

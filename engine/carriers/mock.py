@@ -52,12 +52,20 @@ class MockCarrier:
     signature_headers: tuple[str, ...] = ("x-sim-signature",)
 
     def __init__(
-        self, base_url: str, api_key: str, signing_secret: str, timeout: aiohttp.ClientTimeout = _TIMEOUT
+        self,
+        base_url: str,
+        api_key: str,
+        signing_secret: str,
+        timeout: aiohttp.ClientTimeout = _TIMEOUT,
+        *,
+        ends_with_us: bool = False,
     ) -> None:
+        """`ends_with_us`: the simulator is there for this engine alone, and not needed when it has gone."""
         self._base_url = base_url.rstrip("/")
         self._api_key = api_key
         self._secret = signing_secret.encode()
         self._timeout = timeout
+        self._ends_with_us = ends_with_us
         self._http: aiohttp.ClientSession | None = None
         self._keep_alive: asyncio.Task[None] | None = None
 
@@ -94,6 +102,9 @@ class MockCarrier:
             await asyncio.wait([self._keep_alive])
             self._keep_alive = None
         if self._http is not None:
+            if self._ends_with_us:
+                with contextlib.suppress(CarrierError):  # gone already, or it ends by itself in a while
+                    await self._request("POST", "/sim/leave", {})
             await self._http.close()
             self._http = None
 

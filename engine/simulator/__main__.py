@@ -22,7 +22,7 @@ from pydantic import ValidationError
 
 from engine.simulator.exchange import Exchange
 from engine.simulator.launch import STATE_FILE
-from engine.simulator.server import create_app, idle_for
+from engine.simulator.server import create_app, idle_for, was_left
 from engine.simulator.setup import PaceBody, Setup
 
 log = logging.getLogger("engine.simulator")
@@ -138,8 +138,8 @@ def _is_gone(state_dir: Path | None) -> bool:
 async def _until_unneeded(
     app: web.Application, exchange: Exchange, state_dir: Path | None, stop: asyncio.Event
 ) -> None:
-    """Return on a signal, when the state directory is gone, or when nobody needed us for `linger_s`: no request came
-    and no media socket was open."""
+    """Return on a signal, when the state directory is gone, when our engine has left, or when nobody needed us for
+    `linger_s`: no request came and no media socket was open."""
     linger_s = exchange.setup.linger_s
     loop = asyncio.get_running_loop()
     last_stream = loop.time()
@@ -149,12 +149,15 @@ async def _until_unneeded(
         if _is_gone(state_dir):
             log.info("the state directory is gone: the simulated carrier ends")
             return
+        if was_left(app) and not exchange.live():
+            log.info("the engine has gone: the simulated carrier ends")
+            return
         idle = min(idle_for(app), loop.time() - last_stream)
         if idle >= linger_s:
             log.info("nobody has asked anything for %.0f s: the simulated carrier ends", linger_s)
             return
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(min(1.0, linger_s - idle + 0.01)):
+            async with asyncio.timeout(min(0.2 if was_left(app) else 1.0, linger_s - idle + 0.01)):
                 await stop.wait()
 
 

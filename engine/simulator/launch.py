@@ -36,6 +36,8 @@ class SimulatorAddress:
     base_url: str
     api_key: str
     signing_secret: str
+    ours: bool = True
+    """It was started for this state directory, and by nobody else."""
 
 
 async def ensure_simulator(
@@ -131,7 +133,7 @@ def _configured(mock_config: object) -> SimulatorAddress | None:
     key, secret = (_plain(getattr(mock_config, name, None)) for name in ("api_key", "signing_secret"))
     if not key or not secret:
         raise SimulatorFailed("mock.api_base_url is set, so mock.api_key and mock.signing_secret must be set too")
-    return SimulatorAddress(base_url.rstrip("/"), key, secret)
+    return SimulatorAddress(base_url.rstrip("/"), key, secret, ours=False)
 
 
 def _plain(value: object) -> str:

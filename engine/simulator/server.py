@@ -28,6 +28,7 @@ from engine.simulator.setup import (
 MAX_BODY: Final = 256 * 1024
 _EXCHANGE: Final = web.AppKey("exchange", Exchange)
 _LAST_ASKED: Final = web.AppKey("last_asked", list[float])
+_LEFT: Final = web.AppKey("left", list[bool])
 _B = TypeVar("_B", bound=BaseModel)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -46,6 +47,7 @@ def create_app(exchange: Exchange) -> web.Application:
     app = web.Application(middlewares=[_answer_problems, _authorize], client_max_size=MAX_BODY)
     app[_EXCHANGE] = exchange
     app[_LAST_ASKED] = [time.monotonic()]
+    app[_LEFT] = [False]
     app.add_routes(
         [
             web.get("/v1/ping", _ping),
@@ -57,6 +59,7 @@ def create_app(exchange: Exchange) -> web.Application:
             web.post("/v1/calls/{id}/stream", _reopen_stream),
             web.put("/v1/numbers/{number}", _register_number),
             web.post("/sim/inbound", _ring_in),
+            web.post("/sim/leave", _leave),
             web.get("/sim/report", _report),
             web.post("/sim/faults", _set_faults),
             web.post("/sim/pace", _set_pace),
@@ -69,6 +72,11 @@ def create_app(exchange: Exchange) -> web.Application:
 def idle_for(app: web.Application) -> float:
     """Seconds since somebody last asked anything."""
     return time.monotonic() - app[_LAST_ASKED][0]
+
+
+def was_left(app: web.Application) -> bool:
+    """The one that we are there for has gone in good order, and nobody has asked for anything since."""
+    return app[_LEFT][0]
 
 
 @web.middleware
@@ -87,6 +95,7 @@ async def _authorize(request: web.Request, handler: Handler) -> web.StreamRespon
     if not hmac.compare_digest(request.headers.get("Authorization", "").encode(), expected.encode()):
         raise Problem(401, "unauthorized", "the API key is missing or wrong")
     request.app[_LAST_ASKED][0] = time.monotonic()
+    request.app[_LEFT][0] = False
     return await handler(request)
 
 
@@ -112,6 +121,12 @@ def _call(request: web.Request) -> SimCall:
     if call is None:
         raise Problem(404, "not_found", "there is no such call")
     return call
+
+
+async def _leave(request: web.Request) -> web.Response:
+    """Nobody needs us any more, once the calls that are up are over."""
+    request.app[_LEFT][0] = True
+    return _json({"ok": True})
 
 
 async def _ping(request: web.Request) -> web.Response:

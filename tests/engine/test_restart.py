@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -236,6 +237,25 @@ async def test_an_engine_that_is_told_to_stop_lets_its_calls_finish_and_takes_no
         events = log.read(0, 5000)
     assert events[-1].type == "engine.stopped"
     assert fold(events)[call_id].end_reason is State.HANGUP_BOT
+
+
+@pytest.mark.parametrize("how", ["stopped", "killed"])
+async def test_a_simulated_carrier_goes_with_an_engine_that_stops_and_outlives_one_that_dies(
+    tmp_path: Path, how: str
+) -> None:
+    (tmp_path / "config.yaml").write_text("serve: {port: 0}\nresponse: {provider: operator}\n")
+    desk = Desk(tmp_path, 0)
+    async with desk.serve() as serving:
+        pid = json.loads((desk.state / "simulator.json").read_text())["pid"]
+        assert is_alive(pid)
+        serving.terminate() if how == "stopped" else serving.kill()
+        await serving.wait()
+    if how == "killed":
+        assert is_alive(pid)
+        os.kill(pid, signal.SIGTERM)
+    async with asyncio.timeout(5):
+        while is_alive(pid):  # noqa: ASYNC110 - another process
+            await asyncio.sleep(0.05)
 
 
 # -- out of disk ------------------------------------------------------------------------------
