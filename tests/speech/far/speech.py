@@ -27,10 +27,11 @@ class Synthesizer:
         self._kept: dict[str, bytes] = {}
 
     def pcm(self, text: str, rate: int) -> bytes:
-        """Signed 16-bit samples at `rate` Hz: a multiple or a whole part of pico's spectrum, nothing else."""
+        """Signed 16-bit samples at `rate` Hz. What both rates can hold of pico's spectrum is there, and nothing else."""
         if text not in self._kept:
             self._kept[text] = bytes(self._engine.speak(text.replace("<", " ").replace(">", " ")) or b"")
         samples = np.frombuffer(self._kept[text], np.int16).astype(np.float64)
+        samples = np.pad(samples, (0, -len(samples) % 1600))  # round lengths make quick transforms
         return resampled(samples, PICO_RATE, rate).clip(-32768, 32767).astype("<i2").tobytes()
 
 
@@ -119,15 +120,15 @@ class SpeechServer:
         if manners.status != 200:
             return _refusal(manners)
         try:
-            return await self._stream(request, manners, asked, audio(self.texts[-1]))
+            speech = audio(self.texts[-1]) if manners.body is None else manners.body
+            return await self._stream(request, manners, asked, speech)
         except (asyncio.CancelledError, ConnectionResetError):
             asked.gone.set()
             raise
 
     async def _stream(
-        self, request: web.Request, manners: Manners, asked: Asked, speech: bytes
+        self, request: web.Request, manners: Manners, asked: Asked, data: bytes
     ) -> web.StreamResponse:
-        data = speech if manners.body is None else manners.body
         headers = {"Content-Type": manners.content_type or self._audio_type}
         response = web.StreamResponse(headers=headers)
         if manners.short_by is not None:
