@@ -104,10 +104,13 @@ def _recogniser(config: Config) -> Check:
         return Check("recognition", True, "streaming is off: the carrier's own recognition")
     try:
         make_recogniser(config)
-        if config.streaming.provider != "local":
-            return Check("recognition", True, f"{config.streaming.provider}, over the network")
-        require_packages("offline recognition", RECOGNISER_PACKAGES)
-        require_moonshine_platform()
+        chain = [config.streaming.provider, *config.streaming.fallback]
+        if "local" in chain:
+            require_packages("offline recognition", RECOGNISER_PACKAGES)
+            require_moonshine_platform()
+        if chain != ["local"]:
+            named = [f"{name}, over the network" if name != "local" else "offline recognition" for name in chain]
+            return Check("recognition", True, "; then ".join(named))
     except SpeechUnavailable as error:
         return Check("recognition", False, str(error), error.hint)
     return Check("recognition", True, "offline recognition is installed")

@@ -184,7 +184,7 @@ def _speech_final(call: Call, event: Event) -> Call:
         return call
     began = event.data.get("startedAt")
     at = began if isinstance(began, int) and call.started_at <= began <= event.at else event.at
-    call = _add_line(_rung(call, "understood", event.at), Line(at, "caller", text))
+    call = _add_line(_rung(replace(call, deaf=False), "understood", event.at), Line(at, "caller", text))
     return call if _is_playing(call) else _move(call, State.LISTENING)
 
 

@@ -23,10 +23,10 @@ with a strictly increasing `seq`. Readers ignore types and keys that they do not
 | stream.first_frame | streamId |
 | stream.lost, stream.resumed | streamId, why? |
 | stream.refused | streamId, why: a media socket that named the call and may not carry it |
-| speech.ready | engine |
+| speech.ready | engine, insteadOf? (the recogniser that it replaces in this call) |
 | speech.started | - |
-| speech.final | text, turn, startedAt (epoch ms), backchannel? (said under our voice, not answered) |
-| speech.failed | engine, error, hint? |
+| speech.final | text, turn, startedAt (epoch ms), backchannel? (said under our voice, not answered), missingMs? |
+| speech.failed | engine, error, hint?, final (none works any more), fallback? (who is asked instead) |
 | say.queued | sayId, speaker (agent, operator), kind (greeting, reply, speak, notify, hold, keys), text |
 | say.worded | sayId, text: what is really said, where that was not known when it was queued |
 | say.started | sayId, synthMs |
@@ -35,7 +35,8 @@ with a strictly increasing `seq`. Readers ignore types and keys that they do not
 | say.skipped | sayId, why |
 | say.failed | sayId, error |
 | turn.completed | turn, stages (name -> ms) |
-| reply.failed | turn, error |
+| reply.failed | turn, error, late? (the answer may still come) |
+| reply.late | turn, text, spoken (an answer that came after its time; not spoken when the talk had moved on) |
 | dtmf.received, dtmf.sent | digits, by? |
 | floor.changed | holder (agent, operator, held), by |
 | exposure.changed, exposure.probed | provider, publicUrl, ok, ms?, error? |
@@ -91,6 +92,7 @@ EVENT_TYPES: frozenset[str] = frozenset(
         "say.failed",
         "turn.completed",
         "reply.failed",
+        "reply.late",
         "dtmf.received",
         "dtmf.sent",
         "floor.changed",

@@ -52,6 +52,7 @@ _WHY_BY_CARRIER: Final[dict[str, str]] = {
     "understood": "the carrier has reported no words of the caller: silence, or its language is set to another one",
 }
 """The same where the carrier speaks and listens by itself."""
+_DEAF: Final = "nobody hears the caller: see the call's speech.failed events"
 _OUTBOUND: Final = (
     ("dialled", 1_000),
     ("accepted", 10_000),
@@ -118,7 +119,10 @@ def ladder(call: Call, now: int) -> tuple[Rung, ...]:
     found = False
     for index, (name, deadline) in enumerate(chain):
         at = call.rungs.get(name)
-        if at is not None or index < top:
+        if name == "stt" and call.deaf and call.live and not found:
+            found = True
+            rungs.append(Rung(name, "missing", None, deadline, _DEAF))
+        elif at is not None or index < top:
             rungs.append(Rung(name, "done", at, deadline))
         elif not found:
             found = True

@@ -15,18 +15,28 @@ from engine.config import environment
 from engine.config.base import reveal
 from engine.config.problems import Finding
 from engine.config.schema import Config
+from engine.config.speech import Tts
 
 
 def missing(config: Config) -> Iterator[Finding]:
     """Values that the chosen carrier, speech engines and brain can not do without."""
     yield from _carrier_needs(config)
-    if config.streaming.enabled:
-        yield from _speech_needs(config, "streaming", config.streaming.provider)
-    yield from _speech_needs(config, "tts", config.tts.provider)
-    if config.tts.provider == "elevenlabs" and not config.tts.providers.elevenlabs.voice_id:
-        yield _need("tts.providers.elevenlabs.voice_id")
+    if config.realtime.enabled:
+        # A compatible server of one's own often wants no key.
+        if config.realtime.providers.openai.base_url is None:
+            yield from _speech_needs(config, "realtime", config.realtime.provider)
+        if config.in_steps:
+            yield from _recogniser_needs(config)
+    elif config.streaming.enabled:
+        yield from _recogniser_needs(config)
+    if config.media_streams and config.in_steps:
+        yield from _voice_needs(config.tts, "tts")
+        for number, route in config.numbers.items():
+            if route.tts is not None:
+                yield from _voice_needs(route.tts, f"numbers.{number}.tts")
     # A compatible server of one's own often wants no key.
-    if config.response.provider == "openai" and config.response.base_url is None:
+    thinks = config.in_steps and config.response.provider == "openai"
+    if thinks and config.response.base_url is None:
         yield from _unset(config, "response.api_key", environment.API_KEYS["openai"])
 
 
@@ -38,6 +48,28 @@ def _carrier_needs(config: Config) -> Iterator[Finding]:
     needed = {**environment.CARRIERS[config.provider]}
     for key, name in {**needed, "from_number": needed.get("from_number", "")}.items():
         yield from _unset(config, key, name)
+
+
+def _recogniser_needs(config: Config) -> Iterator[Finding]:
+    streaming = config.streaming
+    for name in dict.fromkeys((streaming.provider, *streaming.fallback)):
+        # A compatible server of one's own often wants no key.
+        if name != "openai" or streaming.providers.openai.base_url is None:
+            yield from _speech_needs(config, "streaming", name)
+
+
+def _voice_needs(tts: Tts, at: str) -> Iterator[Finding]:
+    """What the voices of one number, or of all of them, can not do without."""
+    openai, elevenlabs = tts.providers.openai, tts.providers.elevenlabs
+    names = (tts.provider, *tts.fallback)
+    # A compatible server of one's own often wants no key.
+    if "openai" in names and openai.base_url is None and not reveal(openai.api_key):
+        yield _need(f"{at}.providers.openai.api_key", environment.API_KEYS["openai"])
+    if "elevenlabs" in names:
+        if not reveal(elevenlabs.api_key):
+            yield _need(f"{at}.providers.elevenlabs.api_key", environment.API_KEYS["elevenlabs"])
+        if not elevenlabs.voice_id:
+            yield _need(f"{at}.providers.elevenlabs.voice_id")
 
 
 def _speech_needs(config: Config, section: str, vendor: str) -> Iterator[Finding]:
@@ -70,7 +102,11 @@ class _ReadWhen(NamedTuple):
 
 _READ_WHEN: Final = (
     *(_ReadWhen(f"{name}.", "provider", (name,)) for name in ("mock", "twilio", "telnyx", "plivo")),
-    *(_ReadWhen(f"streaming.providers.{name}.", "streaming.provider", (name,)) for name in environment.API_KEYS),
+    *(
+        _ReadWhen(f"streaming.providers.openai.{key}", "streaming.providers.openai.turn_detection", ("server_vad",))
+        for key in ("silence_duration_ms", "vad_threshold")
+    ),
+    _ReadWhen("streaming.providers.elevenlabs.vad_", "streaming.providers.elevenlabs.commit_strategy", ("vad",)),
     *(_ReadWhen(f"response.{key}", "response.provider", ("openai",)) for key in ("base_url", "api_key")),
     _ReadWhen("response_model", "response.provider", ("openai",)),
     _ReadWhen("response.command", "response.provider", ("command",)),
@@ -91,13 +127,75 @@ def ignored(config: Config, given: Iterable[str]) -> Iterator[Finding]:
             chosen = attrgetter(rule.selector)(config)
             if key.startswith(rule.prefix) and chosen not in rule.values:
                 yield Finding(key, f"{rule.selector} is {chosen}")
-        if key.startswith("tts.providers.") and (vendor := key.split(".")[2]) not in _voices(config):
-            yield Finding(key, f"tts.provider is {config.tts.provider}, and no number speaks with {vendor}")
-        if key == "streaming.enabled" and config.provider == "mock" and not config.streaming.enabled:
+        if key.startswith("streaming.providers."):
+            vendor, recognisers = key.split(".")[2], (config.streaming.provider, *config.streaming.fallback)
+            if vendor not in ("local", *recognisers):
+                yield Finding(key, f"streaming.provider is {recognisers[0]}, and {vendor} is no fallback")
+        yield from _unspoken(config, key)
+        yield from _unheard(config, key)
+        if key == "streaming.enabled" and config.provider == "mock" and not config.media_streams:
             yield Finding(key, "the simulated carrier has no voice of its own: conversations are refused without it")
         if key in ("control.bind", "control.token") and config.control.port is None:
             yield Finding(key, "control.port is not set, so there is no TCP door")
 
 
+_BY_STEPS: Final = ("streaming.provider", "response.", "response_model", "response_timeout_ms", "session_scope")
+_SERVER_VAD: Final = tuple(
+    f"realtime.providers.openai.{key}" for key in ("vad_threshold", "silence_duration_ms", "prefix_padding_ms")
+)
+
+
+def _unheard(config: Config, key: str) -> Iterator[Finding]:
+    """Of the keys about who hears and answers, those that are for another way of doing it."""
+    realtime = config.realtime
+    if not realtime.enabled:
+        if key.startswith("realtime.") and key != "realtime.enabled":
+            yield Finding(key, "realtime.enabled is false")
+        return
+    if not config.in_steps and key.startswith(_BY_STEPS):
+        yield Finding(key, "realtime.enabled is true: the model hears and answers by itself")
+    if key == "silence_timeout_ms" and not config.in_steps:
+        yield Finding(key, "realtime.enabled is true: see realtime.providers.openai.silence_duration_ms")
+    if key == "response_system_prompt" and realtime.instructions and not config.in_steps:
+        yield Finding(key, "realtime.instructions comes first")
+    detection = realtime.providers.openai.turn_detection
+    semantic = key == "realtime.providers.openai.eagerness"
+    if (key in _SERVER_VAD and detection != "server_vad") or (semantic and detection != "semantic_vad"):
+        yield Finding(key, f"realtime.providers.openai.turn_detection is {detection}")
+
+
 def _voices(config: Config) -> set[str]:
-    return {config.tts.provider, *(route.tts.provider for route in config.numbers.values() if route.tts is not None)}
+    ours = [config.tts, *(route.tts for route in config.numbers.values() if route.tts is not None)]
+    return {name for tts in ours for name in (tts.provider, *tts.fallback)}
+
+
+def _unspoken(config: Config, key: str) -> Iterator[Finding]:
+    """Of the keys about voices, those that nobody speaks with."""
+    number, path = _voice_key(key)
+    tts = _voice_of(config, number)
+    if not path or tts is None:
+        return
+    if number and attrgetter(path)(tts) == attrgetter(path)(config.tts):
+        return  # taken over from the general `tts`
+    if not config.media_streams:
+        yield Finding(key, "streaming.enabled is false: the carrier speaks with a voice of its own")
+        return
+    asked = {tts.provider, *tts.fallback} if number else _voices(config)
+    if path.startswith("providers.") and (vendor := path.split(".")[1]) not in asked:
+        at, who = (f"numbers.{number}.", "this number does not speak") if number else ("", "no number speaks")
+        yield Finding(key, f"{at}tts.provider is {tts.provider}, and {who} with {vendor}")
+
+
+def _voice_key(key: str) -> tuple[str, str]:
+    """The number ("" for all) and the path below its `tts`; an empty path for a key that is about something else."""
+    if key.startswith("numbers.") and ".tts." in key:
+        number, _, path = key.removeprefix("numbers.").partition(".tts.")
+        return number, path
+    return "", key.removeprefix("tts.") if key.startswith("tts.") else ""
+
+
+def _voice_of(config: Config, number: str) -> Tts | None:
+    if not number:
+        return config.tts
+    route = config.numbers.get(number)
+    return route.tts if route is not None else None

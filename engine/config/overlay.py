@@ -3,12 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Final
 
 from engine.config import environment
-from engine.config.bind import Key, Setting
-from engine.config.speech import STT_ALIASES
+from engine.config.bind import Key, Setting, dotted
+from engine.config.problems import Problem
+from engine.config.speech import NO_TELEPHONE, STT_ALIASES
 
 Settings = dict[Key, Setting]
+_VOICE_KEYS: Final = (("tts", "provider"), ("tts", "fallback"))
+
+
+def leave_out_voices(settings: Settings) -> Iterator[Problem]:
+    """Voices that OpenClaw has and a telephone can not have are as if they were not named, with a note."""
+    for key in [key for key in settings if len(key) > 1 and key[-2:] in _VOICE_KEYS]:
+        setting = settings[key]
+        named = setting.value if isinstance(setting.value, list) else [setting.value]
+        kept = [name for name in named if name not in NO_TELEPHONE]
+        if len(kept) == len(named):
+            continue
+        if isinstance(setting.value, list):
+            settings[key] = replace(setting, value=kept)
+        else:
+            del settings[key]
+        left_out = ", ".join(str(name) for name in named if name in NO_TELEPHONE)
+        line, column = (setting.mark.line, setting.mark.column) if setting.mark is not None else (0, 0)
+        yield Problem(line, column, dotted(key), f"ignored: {left_out} has no telephone audio")
 
 
 def merge_voices(settings: Settings) -> None:
@@ -16,6 +37,12 @@ def merge_voices(settings: Settings) -> None:
     _lay_under(settings, ("messages", "tts"), ("tts",))
     for number in _numbers_with_voice(settings):
         _lay_under(settings, ("tts",), (*number, "tts"))
+
+
+def choose_stream(settings: Settings) -> None:
+    """A model that hears and speaks takes the place of `streaming`, which is on unless it is said."""
+    if _is_on(settings, ("realtime", "enabled")):
+        settings.setdefault(("streaming", "enabled"), Setting(False))
 
 
 def apply_environment(settings: Settings, env: Mapping[str, str]) -> None:
@@ -31,12 +58,14 @@ def _fallbacks(settings: Settings) -> Iterator[tuple[Key, str]]:
         yield from _keys(environment.NGROK)
     if _chosen(settings, ("response", "provider")) == "openai":
         yield ("response", "api_key"), environment.API_KEYS["openai"]
+    if _is_on(settings, ("realtime", "enabled")):
+        yield ("realtime", "providers", "openai", "api_key"), environment.API_KEYS["openai"]
     voices = [("tts",), *((*number, "tts") for number in _numbers_with_voice(settings))]
     for section in (("streaming",), *voices):
-        named = _chosen(settings, (*section, "provider"))
-        vendor = STT_ALIASES.get(named, named)
-        if vendor in environment.API_KEYS:
-            yield (*section, "providers", vendor, "api_key"), environment.API_KEYS[vendor]
+        for named in (_chosen(settings, (*section, "provider")), *_listed(settings, (*section, "fallback"))):
+            vendor = STT_ALIASES.get(named, named)
+            if vendor in environment.API_KEYS:
+                yield (*section, "providers", vendor, "api_key"), environment.API_KEYS[vendor]
 
 
 def _keys(variables: Mapping[str, str]) -> Iterator[tuple[Key, str]]:
@@ -47,6 +76,16 @@ def _keys(variables: Mapping[str, str]) -> Iterator[tuple[Key, str]]:
 def _chosen(settings: Settings, key: Key) -> str:
     setting = settings.get(key)
     return str(setting.value) if setting is not None else ""
+
+
+def _listed(settings: Settings, key: Key) -> list[str]:
+    setting = settings.get(key)
+    return [str(value) for value in setting.value] if setting is not None and isinstance(setting.value, list) else []
+
+
+def _is_on(settings: Settings, key: Key) -> bool:
+    """Whether a flag is set, in a spelling that validation will accept."""
+    return _chosen(settings, key).lower() in ("true", "yes", "on", "y", "t", "1")
 
 
 def _numbers_with_voice(settings: Settings) -> list[Key]:

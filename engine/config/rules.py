@@ -18,6 +18,13 @@ def contradictions(config: Config) -> Iterator[Finding]:
     yield from _control_door(config)
     yield from _paths(config)
     yield from _exposure(config)
+    yield from _recognisers(config)
+    if config.realtime.enabled and config.streaming.enabled:
+        yield Finding(
+            "realtime.enabled",
+            "realtime and streaming exclude each other, and both are switched on",
+            "remove streaming.enabled; realtime.fallback: streaming goes on with it when the model is lost",
+        )
     if config.response.provider == "command" and not config.response.command:
         yield Finding("response.provider", "the command brain needs response.command")
 
@@ -67,3 +74,14 @@ def _exposure(config: Config) -> Iterator[Finding]:
         yield Finding("tunnel.provider", "a command tunnel needs tunnel.command")
     if config.tailscale.mode == "funnel" and config.tailscale.port not in FUNNEL_PORTS:
         yield Finding("tailscale.port", f"funnel works on {', '.join(map(str, FUNNEL_PORTS))} only")
+
+
+def _recognisers(config: Config) -> Iterator[Finding]:
+    chain = [config.streaming.provider, *config.streaming.fallback]
+    for name in dict.fromkeys(name for name in chain if chain.count(name) > 1):
+        yield Finding("streaming.fallback", f"{name} is asked already: a recogniser is no fallback for itself")
+    model = config.streaming.providers.openai.model
+    detection = config.streaming.providers.openai.turn_detection
+    if "openai" in chain and "realtime-whisper" in model and detection != "none":
+        hint = "set turn_detection: none, or choose another model"
+        yield Finding("streaming.providers.openai.turn_detection", f"{model} has no voice detection", hint)

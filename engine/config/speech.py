@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import BeforeValidator, Field
 
-from engine.config.base import HttpPath, Positive, Secret, Section, WebUrl
+from engine.config.base import HttpPath, NotNegative, Positive, Secret, Section, WebUrl
 
 _Fraction = Annotated[float, Field(ge=0, le=1)]
 
@@ -23,10 +23,20 @@ class OpenAiStt(Section):
     api_key: Secret | None = Field(default=None, description="API key. Environment: OPENAI_API_KEY.")
     base_url: WebUrl | None = Field(default=None, description="Another address for the API.")
     model: str = Field(default="gpt-live-transcribe", description="Transcription model.")
-    silence_duration_ms: Positive = Field(
-        default=800, description="Silence after which the service ends an utterance."
+    language: str | None = Field(default=None, description="Language of the callers, for example en; unset: any.")
+    turn_detection: Literal["none", "server_vad"] = Field(
+        default="none",
+        description=(
+            "Who cuts the audio into pieces: none (we do, at the end of a turn) or server_vad (the service too, in "
+            "pauses; not every model can)."
+        ),
     )
-    vad_threshold: _Fraction = Field(default=0.5, description="Voice detection threshold of the service, 0 to 1.")
+    silence_duration_ms: Positive = Field(
+        default=800, description="server_vad: silence after which the service ends a piece."
+    )
+    vad_threshold: _Fraction = Field(
+        default=0.5, description="server_vad: voice detection threshold of the service, 0 to 1."
+    )
 
 
 class ElevenLabsStt(Section):
@@ -35,6 +45,19 @@ class ElevenLabsStt(Section):
     api_key: Secret | None = Field(default=None, description="API key. Environment: ELEVENLABS_API_KEY.")
     base_url: WebUrl | None = Field(default=None, description="Another address for the API.")
     model: str = Field(default="scribe_v2_realtime", description="Transcription model.")
+    language: str | None = Field(default=None, description="Language of the callers, for example en; unset: any.")
+    commit_strategy: Literal["manual", "vad"] = Field(
+        default="manual",
+        description=(
+            "Who cuts the audio into pieces: manual (we do, at the end of a turn) or vad (the service too, in pauses)."
+        ),
+    )
+    vad_silence_threshold_secs: Annotated[float, Field(ge=0.3, le=3)] = Field(
+        default=0.8, description="vad: silence in seconds after which the service ends a piece, 0.3 to 3."
+    )
+    vad_threshold: Annotated[float, Field(ge=0.1, le=0.9)] = Field(
+        default=0.4, description="vad: voice detection threshold of the service, 0.1 to 0.9."
+    )
 
 
 class SttProviders(Section):
@@ -53,6 +76,9 @@ def _stt_alias(value: Any) -> Any:
     return STT_ALIASES.get(value, value) if isinstance(value, str) else value
 
 
+SttName = Annotated[Literal["local", "openai", "elevenlabs"], BeforeValidator(_stt_alias)]
+
+
 class Streaming(Section):
     """The media stream of a call, and who recognises what the caller says."""
 
@@ -67,8 +93,14 @@ class Streaming(Section):
     enabled: bool = Field(
         default=True, description="Talk over a media stream; false: the carrier's own voice and ears."
     )
-    provider: Annotated[Literal["local", "openai", "elevenlabs"], BeforeValidator(_stt_alias)] = Field(
-        default="local", description="Recogniser: local (offline), openai or elevenlabs."
+    provider: SttName = Field(default="local", description="Recogniser: local (offline), openai or elevenlabs.")
+    fallback: list[SttName] = Field(
+        default_factory=list,
+        description="Recognisers that take over, in this order, in a call whose recogniser fails for good.",
+    )
+    deaf_hangup: bool = Field(
+        default=True,
+        description="Say goodbye and hang up when no recogniser works any more and no person has the floor.",
     )
     stream_path: HttpPath = Field(default="/voice/stream", description="Path of the media WebSocket.")
     pre_start_timeout_ms: Positive = Field(
@@ -94,7 +126,13 @@ class OpenAiTts(Section):
 
     api_key: Secret | None = Field(default=None, description="API key. Environment: OPENAI_API_KEY.")
     base_url: WebUrl | None = Field(default=None, description="Another address for the API.")
-    model: str = Field(default="gpt-realtime-2.1-mini", description="Speech model.")
+    model: str = Field(
+        default="gpt-realtime-2.1-mini",
+        description=(
+            "Speech model. One with realtime in its name reads aloud over a socket; all others, and those of most "
+            "compatible servers, speak over /audio/speech. OpenAI ends tts-1 and gpt-4o-mini-tts on 2027-01-06."
+        ),
+    )
     voice: str = Field(default="marin", description="Voice.")
     instructions: str | None = Field(default=None, description="How to speak, in words.")
 
@@ -121,8 +159,16 @@ class ElevenLabsTts(Section):
     )
 
 
+_NO_TELEPHONE: Final = "this voice has no telephone audio"
+NO_TELEPHONE: Final = frozenset({"edge", "microsoft"})
+"""Voices of OpenClaw's that can not speak on a telephone: named, they are left out with a note."""
+VoiceName = Literal["local", "openai", "elevenlabs"]
+
+
 class TtsProviders(Section):
-    """Settings per voice engine; only the chosen one is used."""
+    """Settings per voice engine; only those that speak or stand in are used."""
+
+    ignored: ClassVar[Mapping[str, str]] = dict.fromkeys(NO_TELEPHONE, _NO_TELEPHONE)
 
     local: LocalTts = Field(default_factory=LocalTts, description="Offline voice.")
     openai: OpenAiTts = Field(default_factory=OpenAiTts, description="OpenAI, or a compatible server.")
@@ -136,9 +182,21 @@ class Tts(Section):
         "openai": ("providers", "openai"),
         "elevenlabs": ("providers", "elevenlabs"),
     }
+    ignored: ClassVar[Mapping[str, str]] = {
+        **dict.fromkeys(NO_TELEPHONE, _NO_TELEPHONE),
+        **dict.fromkeys(
+            ("auto", "mode", "enabled", "prefs_path", "summary_model", "model_overrides", "persona", "personas"),
+            "it is about written messages; on the telephone everything is spoken",
+        ),
+        "max_text_length": "texts of any length are spoken sentence by sentence",
+        "timeout_ms": "voices have limits of their own",
+    }
 
-    provider: Literal["local", "openai", "elevenlabs"] = Field(
-        default="local", description="Voice: local (offline), openai or elevenlabs."
+    provider: VoiceName = Field(default="local", description="Voice: local (offline), openai or elevenlabs.")
+    fallback: list[VoiceName] = Field(
+        default_factory=list,
+        description="Voices that speak instead, in this order, while the one before fails.",
+        examples=[["local"]],
     )
     providers: TtsProviders = Field(
         default_factory=TtsProviders,
@@ -167,6 +225,39 @@ class Response(Section):
     command: str | None = Field(
         default=None, description="command: the program; it reads the conversation as JSON and prints the reply."
     )
+    command_mode: Literal["per-reply", "session"] = Field(
+        default="per-reply",
+        description="command: run the program for every reply, or once for all calls, with a JSON object a line.",
+    )
     script: Path | None = Field(
         default=None, description="script: a YAML file with your own script; unset: the built-in one."
     )
+    holding_phrases: list[str] = Field(
+        default_factory=lambda: ["One moment, please.", "Thank you for waiting, I am still on it."],
+        description="What callers hear while a reply takes long, in turn; empty: nothing.",
+    )
+    holding_after_ms: Positive = Field(
+        default=1500, description="How long after the end of the caller's turn the first of them is said."
+    )
+    holding_repeat_ms: Positive = Field(default=8000, description="How long after one of them the next is said.")
+    late_answer_ms: NotNegative = Field(
+        default=30_000,
+        description=(
+            "How long after response_timeout_ms, and an apology, the answer may still come: then it is offered. "
+            "0: not at all."
+        ),
+    )
+    silence_prompt: str = Field(
+        default="Are you still there?", description="What a caller who says nothing is asked; empty: nothing."
+    )
+    silence_prompt_after_ms: Positive = Field(default=15_000, description="How long they may say nothing.")
+    silence_prompts: NotNegative = Field(
+        default=2, description="How often they are asked before the call is ended; 0: it is never ended for that."
+    )
+    silence_farewell: str = Field(
+        default="I can not hear you, so I will hang up now. Goodbye.", description="What they hear before that."
+    )
+    memory_calls: NotNegative = Field(
+        default=5, le=100, description="Earlier calls of the same number that the brain is told of (session_scope)."
+    )
+    memory_tokens: NotNegative = Field(default=1500, description="How much of them, in tokens of a model, about.")

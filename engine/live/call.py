@@ -17,6 +17,7 @@ from engine.calls import Call, Draft, Floor, Speaker, State
 from engine.carriers.base import CarrierError, CarrierEvent, Document, Streamless
 from engine.clock import epoch_ms
 from engine.live import notice
+from engine.live.deafness import Deafness
 from engine.live.documents import connect
 from engine.live.limits import Limits
 from engine.live.lines import Kind, MouthFull, Speaking, Utterance
@@ -92,7 +93,8 @@ class LiveCall:
             parts.recorder.settle,
             parts.now_ms,
         )
-        self.machine = Machine(call.call_id, parts, self.mouth, self._be_silent, self._first_words, self._spawn)
+        self.machine = Machine(call.call_id, parts, self.mouth, self.be_silent, self._first_words, self._spawn)
+        self.deafness = Deafness(call.call_id, parts, self.mouth, self, self.answered, self._spawn)
 
     # -- life ---------------------------------------------------------------------------------
 
@@ -241,7 +243,7 @@ class LiveCall:
     def let_go(self) -> None:
         """The caller is away: be silent, answer nothing."""
         self._questions.refuse(Refusal("call_not_connected", "the caller was put through to somebody else"))
-        self._be_silent(f"the caller was put through to {self.handover.to}")
+        self.be_silent(f"the caller was put through to {self.handover.to}")
 
     def stay(self) -> None:
         """The transfer did not come about: the call goes on as it was."""
@@ -294,8 +296,9 @@ class LiveCall:
             self.mouth.cut(f"the floor went to {holder}")
         if holder == "held" and not self.handover.away:
             self.say(HOLDING, "agent", "hold")
+        self.deafness.act()
 
-    def _be_silent(self, why: str) -> None:
+    def be_silent(self, why: str) -> None:
         """Say nothing more of what was meant to be said."""
         self.replies.revoke(why)
         if self._native is not None:
@@ -312,7 +315,7 @@ class LiveCall:
         if self._greeted or self.machine.talks:
             return
         self._greeted = True
-        if not text or (self._floor != "agent" and not notify) or self.mouth.full:
+        if not text or (self._floor != "agent" and not notify) or self.mouth.full or self.deafness.leaving:
             return
         line = self.mouth.say(text, kind="notify" if notify else "greeting", prepared=prepared)
         if notify:
@@ -351,6 +354,18 @@ class LiveCall:
 
     def caller_said_nothing(self) -> None:
         self.replies.caller_quiet()
+
+    def cannot_hear(self, for_good: bool) -> None:
+        self.deafness.began(for_good)
+
+    def hears_again(self) -> None:
+        self.deafness.over()
+
+    @property
+    def agent_speaks(self) -> bool:
+        """Our lines reach the caller, and no person has the floor (engine.live.deafness.Deaf)."""
+        silent = self.machine.talks or self.handover.away or self._over.is_set()
+        return self._floor == "agent" and not silent
 
     def caller_said(self, text: str, clock: TurnClock, after: str | None = None) -> None:
         self.replies.caller_quiet()

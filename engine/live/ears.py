@@ -1,7 +1,8 @@
 """The caller's voice in one call: frames in, turns out.
 
 Every frame passes the gate; only while the gate is open, or a turn is under way, does recognition get audio. The
-engine decides when a turn is over, then asks the recogniser for its text.
+engine decides when a turn is over, then asks the recogniser for its text. A recogniser that is lost is replaced
+behind `SteadyListener`, which keeps what the caller says meanwhile; that nobody hears them is told within a second.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -20,28 +22,23 @@ from engine.media.audio import FRAME_BYTES, FRAME_MS, PHONE, SILENCE
 from engine.media.echo import EchoGuard
 from engine.media.turns import BargeIn, EndOfTurn, FalseStart, SpeechStarted, TurnEvent, TurnTaker
 from engine.media.vad import Gate, GateFrame
-from engine.speech.ports import (
-    Final as FinalText,
-)
-from engine.speech.ports import (
-    Listener,
-    Lost,
-    Partial,
-    Recogniser,
-    SpeechUnavailable,
-    VoiceConfirmed,
-)
+from engine.speech.ports import Final as FinalText
+from engine.speech.ports import Partial, Recogniser, VoiceConfirmed
+from engine.speech.stt.chain import chain_of
+from engine.speech.stt.steady import HearsNothing, News, NowHears, SteadyListener
 
 log = logging.getLogger(__name__)
 
 PRE_ROLL_FRAMES: Final = 15
 """Audio before the gate opened that recognition gets too: the soft start of a word (300 ms)."""
-FINAL_SECONDS: Final = 6.0
-"""How long the text of a turn may take."""
+FINAL_SECONDS: Final = 10.0
+"""How long the text of a turn may take, with the time in which another recogniser takes over."""
 STALL_MS: Final = 400
 """A turn whose frames stop coming for this long beyond the silence limit is over."""
-RETRIES: Final = (0.2, 1.0, 3.0)
-"""Seconds to wait before recognition is started again."""
+UNHEARD_MS: Final = 300
+"""A caller who is connected and whom nobody hears for this long is a fact: it is told before a second is over."""
+EXCUSE_MS: Final = 2_000
+"""When they are told so themselves."""
 
 
 class Hears(Protocol):
@@ -58,6 +55,12 @@ class Hears(Protocol):
 
     def caller_said(self, text: str, clock: TurnClock) -> None:
         """One whole turn of the caller."""
+
+    def cannot_hear(self, for_good: bool) -> None:
+        """Nobody hears the caller, for a while already, or `for_good`."""
+
+    def hears_again(self) -> None:
+        """A recogniser hears the caller."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +89,10 @@ class Ears:
         now_ms: Callable[[], float],
     ) -> None:
         self._call_id = call_id
-        self._recogniser = recogniser
+        chain = chain_of(recogniser)
+        self._engine = chain.name
+        """Who hears, or should."""
+        self._steady = SteadyListener(chain, PHONE, lambda: now_ms() / 1000)
         self._gate = gate
         self._turns = turns
         self._hears = hears
@@ -94,7 +100,6 @@ class Ears:
         self._post = post
         self._ephemeral = ephemeral
         self._now_ms = now_ms
-        self._listener: Listener | None = None
         self._pre_roll: deque[bytes] = deque(maxlen=PRE_ROLL_FRAMES)
         self._feeding = False
         self._in_turn = False
@@ -104,6 +109,10 @@ class Ears:
         self._turn = 0
         self._pending: dict[int, _Asked] = {}
         self._ready = asyncio.Event()
+        self._unheard_ms = 0.0
+        """Since when a caller is there whom nobody hears; 0: they are heard, or not there."""
+        self._told = False
+        self._excused = False
         self.level_db = -90.0
         self.floor_db = -90.0
         self.echo = EchoGuard()
@@ -149,13 +158,11 @@ class Ears:
             self._feeding = False
             self._pre_roll.append(frame)
             return
-        if self._listener is None:
-            return
         if not self._feeding:
             self._feeding = True
-            self._listener.feed(b"".join(self._pre_roll))
+            self._steady.feed(b"".join(self._pre_roll))
             self._pre_roll.clear()
-        self._listener.feed(frame)
+        self._steady.feed(frame)
 
     def _take(self, event: TurnEvent) -> None:
         match event:
@@ -172,101 +179,95 @@ class Ears:
                 self._hears.caller_said_nothing()
                 if backchannel:
                     self._finish(voiced, wants_answer=False)
-                elif self._listener is not None:
-                    self._listener.finish()
+                else:
+                    self._steady.finish()
             case EndOfTurn(voiced_until_ms=voiced):
                 self._in_turn = False
                 self._finish(voiced, wants_answer=True)
 
     def _finish(self, voiced_until_ms: float, *, wants_answer: bool) -> None:
         """The turn is over: ask for its text. An "uh-huh" under our voice is written down but not answered."""
-        if self._listener is None:
-            self._hears.caller_said_nothing()
-            return
         now = self._now_ms()
         self._turn += 1
         clock = TurnClock(self._turn)
         clock.reach("voiced", now - (self._audio_ms - voiced_until_ms))
         clock.reach("ended", now)
-        self._pending[self._listener.finish()] = _Asked(clock, wants_answer, self._began_at)
+        self._pending[self._steady.finish()] = _Asked(clock, wants_answer, self._began_at)
 
     async def run(self) -> None:
-        """Keep recognition alive for the life of the call, within a budget of restarts."""
+        """Hear the caller for the life of the call."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._watch_stall())
-            for pause in (*RETRIES, None):
-                if await self._listen(last=pause is None):
-                    break
-                if pause is not None:
-                    await asyncio.sleep(pause)
+            group.create_task(self._watch())
+            async with aclosing(self._steady.hearings()) as hearings:
+                async for news in hearings:
+                    self._hear(news)
             self._ready.set()
 
-    async def _listen(self, *, last: bool) -> bool:
-        """One life of the recogniser. True when it was closed on purpose."""
-        try:
-            listener = await self._recogniser.listen(PHONE)
-        except SpeechUnavailable as error:
-            self._lost(str(error), error.hint, last)
-            return False
-        self._listener = listener
-        self._post(Draft("speech.ready", self._call_id, {"engine": self._recogniser.name}))
-        self._ready.set()
-        try:
-            async for hearing in listener.hearings():
-                match hearing:
-                    case Lost(why=why):
-                        self._lost(why, "", last)
-                        return False
-                    case _:
-                        self._hear(hearing)
-            return True
-        finally:
-            self._listener = None
-            await listener.close()
-
-    def _lost(self, why: str, hint: str, last: bool) -> None:
-        if last:
-            why += "; giving up: this call is deaf"
-        if self._pending:
-            self._pending.clear()
-            self._hears.caller_said_nothing()
-        self._post(
-            Draft(
-                "speech.failed",
-                self._call_id,
-                {"engine": self._recogniser.name, "error": why, "hint": hint, "final": last},
-            )
-        )
-
-    def _hear(self, hearing: Partial | FinalText | VoiceConfirmed) -> None:
-        match hearing:
+    def _hear(self, news: News) -> None:
+        match news:
             case Partial(text=text):
                 self._ephemeral(self._call_id, "speech.partial", {"text": text})
                 self._turns.partial(text, self._audio_ms)
             case VoiceConfirmed(probability=probability):
                 self._turns.confirmed(probability, self._audio_ms)
-            case FinalText(text=text, utterance=utterance):
+            case FinalText(utterance=utterance):
                 asked = self._pending.pop(utterance, None)
                 if asked is not None:
-                    self._final(text.strip(), asked)
+                    self._final(news, asked)
+            case NowHears(engine=engine, instead_of=before):
+                self._engine = engine
+                instead = {"insteadOf": before} if before else {}
+                self._post(Draft("speech.ready", self._call_id, {"engine": engine, **instead}))
+                self._ready.set()
+                self._unheard_ms, self._told, self._excused = 0.0, False, False
+                self._hears.hears_again()
+            case HearsNothing():
+                self._lost(news)
 
-    def _final(self, text: str, asked: _Asked) -> None:
-        clock = asked.clock
+    def _lost(self, news: HearsNothing) -> None:
+        error = f"{news.error}; giving up: this call is deaf" if news.final else news.error
+        log.warning("call %s: %s; %s", self._call_id, error, f"now {news.fallback}" if news.fallback else "")
+        self._fail(error, news.hint, news.engine, final=news.final, fallback=news.fallback)
+        self._told = True
+        if news.fallback:
+            self._engine = news.fallback
+        if news.final:
+            self._steady.forget()
+            self._ready.set()
+            if self._pending:
+                self._pending.clear()
+                self._hears.caller_said_nothing()
+            self._excused = True
+            self._hears.cannot_hear(True)
+
+    def _fail(self, error: str, hint: str = "", engine: str = "", *, final: bool = False, fallback: str = "") -> None:
+        facts: dict[str, object] = {"engine": engine or self._engine, "error": error, "hint": hint, "final": final}
+        if fallback:
+            facts["fallback"] = fallback
+        self._post(Draft("speech.failed", self._call_id, facts))
+
+    def _final(self, final: FinalText, asked: _Asked) -> None:
+        clock, text = asked.clock, final.text.strip()
         clock.reach("text", self._now_ms())
         self._ephemeral(self._call_id, "speech.partial", {"text": ""})
+        if final.error:
+            self._fail(f"words are missing: {final.error}")
+            self._post(Draft("speech.ready", self._call_id, {"engine": self._engine}))  # it goes on hearing
         if not text:
             if asked.wants_answer:
                 self._hears.caller_said_nothing()
             return
         facts: dict[str, object] = {"text": text, "turn": clock.turn, "startedAt": asked.began_at}
+        if final.dropped_ms:
+            facts["missingMs"] = final.dropped_ms
         if not asked.wants_answer:
             facts["backchannel"] = True
         self._post(Draft("speech.final", self._call_id, facts))
         if asked.wants_answer:
             self._hears.caller_said(text, clock)
 
-    async def _watch_stall(self) -> None:
-        """Frames that stop coming in the middle of a turn end it, and a text that never comes is given up."""
+    async def _watch(self) -> None:
+        """What the passing of time means: to a turn, to a text that does not come, to a caller whom nobody hears."""
         while True:
             await asyncio.sleep(STALL_MS / 1000)
             now = self._now_ms()
@@ -278,19 +279,20 @@ class Ears:
                 if now - asked.clock.points["ended"] > FINAL_SECONDS * 1000:
                     del self._pending[utterance]
                     log.warning("call %s: no text for a turn within %.0f s", self._call_id, FINAL_SECONDS)
-                    self._lost_text()
+                    self._fail(f"no text for a turn within {FINAL_SECONDS:.0f} s")
+                    self._hears.caller_said_nothing()
+            self._watch_deaf(now)
 
-    def _lost_text(self) -> None:
-        self._post(
-            Draft(
-                "speech.failed",
-                self._call_id,
-                {
-                    "engine": self._recogniser.name,
-                    "error": f"no text for a turn within {FINAL_SECONDS:.0f} s",
-                    "hint": "",
-                    "final": False,
-                },
-            )
-        )
-        self._hears.caller_said_nothing()
+    def _watch_deaf(self, now: float) -> None:
+        there = self._audio_ms > 0 and now - self._last_frame <= 2 * STALL_MS
+        if self._steady.hears or not there:
+            self._unheard_ms = 0.0
+            return
+        self._unheard_ms = self._unheard_ms or now
+        unheard = now - self._unheard_ms
+        if not self._told and unheard >= UNHEARD_MS:
+            self._told = True
+            self._fail("it is not ready yet; what the caller says meanwhile is kept for ten seconds")
+        if not self._excused and unheard >= EXCUSE_MS:
+            self._excused = True
+            self._hears.cannot_hear(False)

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from engine.speech.ports import Brain, Recogniser, SpeechUnavailable, Voice
+from engine.speech.stt.chain import RecogniserChain
+from engine.speech.tts.chain import Voices
 
 log = logging.getLogger(__name__)
 
@@ -52,19 +54,28 @@ class SpeechDesk:
 
     def health(self) -> dict[str, Any]:
         """The `speech` part of the engine's health."""
-        return {role: health.to_json() for role, health in self._health.items()}
+        told = {role: health.to_json() for role, health in self._health.items()}
+        if isinstance(self.recogniser, RecogniserChain) and self._health["stt"].state != "starting":
+            told["stt"].update(self.recogniser.health())
+        if isinstance(self.voice, Voices) and self._health["tts"].state in ("ready", "failed"):
+            told["tts"].update(self.voice.health())
+        return told
 
-    async def start(self, *, streams: bool = True) -> None:
+    async def start(self, *, streams: bool = True, in_steps: bool = True) -> None:
         """Start all three; a failure is kept as health, not raised. Where no audio comes here (`streams`), the
-        carrier's own ears and voice are used, and ours would only take memory or money."""
+        carrier's own ears and voice are used, and ours would only take memory or money; where a model hears and
+        answers by itself (not `in_steps`), so would our ears and brain."""
         try:
             async with asyncio.TaskGroup() as group:
-                if streams:
-                    group.create_task(self._start("stt", self.recogniser.start))
-                    group.create_task(self._start("tts", self.voice.start))
-                else:
-                    self._health["stt"].state = self._health["tts"].state = "unused"
-                group.create_task(self._start("brain", self.brain.start))
+                for role, start, used in (
+                    ("stt", self.recogniser.start, streams and in_steps),
+                    ("tts", self.voice.start, streams),
+                    ("brain", self.brain.start, in_steps),
+                ):
+                    if used:
+                        group.create_task(self._start(role, start))
+                    else:
+                        self._health[role].state = "unused"
         finally:
             self._settled.set()
 

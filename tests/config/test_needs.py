@@ -24,6 +24,11 @@ def test_the_defaults_need_nothing_and_ignore_nothing() -> None:
         ("provider: plivo\nfrom_number: +15550001111\nplivo: {auth_id: a, auth_token: b}", []),
         ("streaming: {provider: openai}", ["streaming.providers.openai.api_key"]),
         ("streaming: {provider: openai, enabled: false}", []),
+        ("streaming: {provider: openai, providers: {openai: {base_url: 'http://localhost:1/v1'}}}", []),
+        (
+            "streaming: {fallback: [openai, elevenlabs]}",
+            ["streaming.providers.openai.api_key", "streaming.providers.elevenlabs.api_key"],
+        ),
         ("tts: {provider: elevenlabs}", ["tts.providers.elevenlabs.api_key", "tts.providers.elevenlabs.voice_id"]),
         ("response: {provider: openai}", ["response.api_key"]),
         ("response: {provider: openai, base_url: 'http://localhost:11434/v1'}", []),
@@ -47,6 +52,16 @@ def test_a_need_names_the_variable_that_would_do() -> None:
         ("{}", "tunnel.ngrok_domain", "tunnel.provider is none"),
         ("{}", "response.command", "response.provider is script"),
         ("{}", "streaming.providers.openai.model", "streaming.provider is local"),
+        (
+            "streaming: {provider: openai}",
+            "streaming.providers.openai.vad_threshold",
+            "streaming.providers.openai.turn_detection is none",
+        ),
+        (
+            "streaming: {provider: elevenlabs}",
+            "streaming.providers.elevenlabs.vad_threshold",
+            "streaming.providers.elevenlabs.commit_strategy is manual",
+        ),
         ("{}", "tailscale.port", "tailscale.mode is off"),
         ("{}", "allow_from", "inbound_policy is disabled"),
         ("{}", "control.token", "control.port is not set"),
@@ -62,3 +77,10 @@ def test_settings_without_effect_say_why(text: str, key: str, why: str) -> None:
 def test_a_voice_that_one_number_uses_is_not_ignored() -> None:
     config = parse("numbers: {'+15550001111': {tts: {provider: openai}}}")
     assert list(ignored(config, ["tts.providers.openai.voice"])) == []
+
+
+def test_the_settings_of_a_fallback_have_an_effect_and_its_key_comes_from_the_environment() -> None:
+    text = b"streaming: {provider: openai, fallback: [elevenlabs]}"
+    config = parse_config(text, None, {"OPENAI_API_KEY": "a", "ELEVENLABS_API_KEY": "b"}).config
+    assert list(missing(config)) == []
+    assert list(ignored(config, ["streaming.providers.elevenlabs.model", "streaming.fallback"])) == []

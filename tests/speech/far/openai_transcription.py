@@ -71,6 +71,11 @@ class FarOpenAi:
     """What clients did against the protocol."""
     commits: int = 0
 
+    def break_off(self) -> None:
+        """Every connection is gone, without a word."""
+        for session in self.sessions:
+            session.drop()
+
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """One connection."""
         if self.manners.http_status:
@@ -128,6 +133,9 @@ class _Session:
                 await self._error("invalid_request_error", "unknown_parameter", wrong[0], event.get("event_id"))
                 continue
             await self._act(event)
+
+    def drop(self) -> None:
+        self._wire.drop()
 
     async def end(self) -> None:
         self.over = True
