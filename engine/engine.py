@@ -34,6 +34,7 @@ from engine.operations import Operations
 from engine.reconcile import Reconciler
 from engine.recorder import Recorder
 from engine.speech.desk import SpeechDesk
+from engine.speech.realtime.service import make_service
 from engine.store import DATABASE_NAME, EngineLock, EventLog
 from engine.today import Today
 from engine.web.media import MediaDoor
@@ -75,6 +76,7 @@ class Engine(EngineApi):
         self._log = event_log
         self._carrier = carrier
         self._desk = desk
+        self._realtime = make_service(config)
         self._watchers = 0
         self._book = CallBook()
         self._today = Today(epoch_ms)
@@ -97,6 +99,7 @@ class Engine(EngineApi):
             recogniser=desk.recogniser,
             voice=desk.voice,
             brain=desk.brain,
+            realtime=self._realtime,
             hang_up=self._hang_ups.start,
             stream_url=self._exposure.stream_url,
             webhook_url=self._exposure.webhook_url,
@@ -153,12 +156,15 @@ class Engine(EngineApi):
                     self._recorder.run(),
                     self._lag.run(),
                     self._ticker.run(),
-                    self._desk.start(streams=self._has_streams()),
+                    self._desk.start(streams=self._has_streams(), in_steps=self.config.in_steps),
                     stay_calm(lambda: len(self._book.live())),
                     self._calls.report_levels(lambda: self.watched),
                 )
             ]
             stack.push_async_callback(self._desk.close)
+            if self._realtime is not None:
+                self._background.append(group.create_task(self._realtime.start()))
+                stack.push_async_callback(self._realtime.close)
             stack.push_async_callback(self._flush)
             stack.push_async_callback(self._waiting_room.close)
             stack.push_async_callback(self._alerts.close)
@@ -194,8 +200,7 @@ class Engine(EngineApi):
 
     def _has_streams(self) -> bool:
         """Whether audio comes to our recogniser and voice: as configured, or for a call from before a restart."""
-        wanted = self.config.media_streams and self.config.in_steps
-        return wanted or any(call.media == "stream" for call in self._book.live())
+        return self.config.media_streams or any(call.media == "stream" for call in self._book.live())
 
     async def _register_numbers(self) -> None:
         """Calls to our numbers come to this engine, where we may say so."""
@@ -378,6 +383,9 @@ class Engine(EngineApi):
     def cursor(self) -> Cursor:
         return self._log.cursor
 
+    def _realtime_health(self) -> Mapping[str, Any]:
+        return {"realtime": self._realtime.health()} if self._realtime is not None else {}
+
     def health(self) -> Mapping[str, Any]:
         live = self._book.live()
         holders = self._operations.slot_holders()
@@ -400,7 +408,7 @@ class Engine(EngineApi):
                 "streams": self.config.media_streams and self._carrier.capabilities.streaming,
             },
             "exposure": {**self._exposure.health(), "streams": self._media.streams, "sockets": self._media.sockets()},
-            "speech": self._desk.health(),
+            "speech": {**self._desk.health(), **self._realtime_health()},
             "store": {
                 "path": str(self.state_dir / DATABASE_NAME),
                 "ok": failure is None,

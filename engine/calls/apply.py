@@ -199,6 +199,20 @@ def _say_queued(call: Call, event: Event) -> Call:
     return replace(call, queued={**call.queued, say_id: line})
 
 
+def _say_worded(call: Call, event: Event) -> Call:
+    """A model that speaks by itself tells its words while it speaks, or after."""
+    say_id, text = _text(event.data, "sayId"), _text(event.data, "text")
+    waiting = call.queued.get(say_id)
+    if waiting is not None:
+        return replace(call, queued={**call.queued, say_id: replace(waiting, text=text)})
+    index = _find_line(call, say_id)
+    if index is None or call.transcript[index].cut:
+        return call
+    lines = list(call.transcript)
+    lines[index] = replace(lines[index], text=text)
+    return replace(call, transcript=tuple(lines))
+
+
 def _say_started(call: Call, event: Event) -> Call:
     say_id = _text(event.data, "sayId")
     line = call.queued.get(say_id)
@@ -307,6 +321,7 @@ _STEPS: Final[dict[str, _Step]] = {
     "speech.final": _speech_final,
     "speech.failed": _speech_failed,
     "say.queued": _say_queued,
+    "say.worded": _say_worded,
     "say.started": _say_started,
     "say.heard": _say_heard,
     "say.cut": _say_cut,

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from engine.config.bind import Binder, Key, Setting, dotted, nested
 from engine.config.document import DocumentError, Mark, Table, Tree, parse_document
 from engine.config.names import nearest
-from engine.config.overlay import apply_environment, merge_voices
+from engine.config.overlay import apply_environment, choose_stream, merge_voices
 from engine.config.problems import ConfigError, Problem
 from engine.config.rules import contradictions
 from engine.config.schema import Config
@@ -95,6 +95,7 @@ def parse_config(data: bytes, path: Path | None, env: Mapping[str, str]) -> Load
     if tree is not None:
         binder.section(Config, unwrap(tree))
     merge_voices(binder.settings)
+    choose_stream(binder.settings)
     apply_environment(binder.settings, env)
     config, faults = _validate(binder)
     if config is None or faults or binder.problems:
@@ -170,7 +171,7 @@ def _origins(config: Config, settings: Mapping[Key, Setting], path: Path | None)
 
 
 def _origin(setting: Setting | None, path: Path | None) -> str:
-    if setting is None:
+    if setting is None or (setting.mark is None and not setting.env):
         return DEFAULT
     place = f"{path}:{setting.mark.line}" if setting.mark is not None else ""
     names = " ".join(f"env {name}" for name in dict.fromkeys(setting.env))

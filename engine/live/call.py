@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine, Iterator
+from functools import partial
 from typing import Any, Final
 
 from engine.api import Refusal
@@ -27,6 +28,8 @@ from engine.live.native import Native
 from engine.live.notice import NoticeWatch
 from engine.live.parts import Parts
 from engine.live.questions import Questions
+from engine.live.realtime import Realtime
+from engine.live.realtime_replies import RealtimeReplies
 from engine.live.replies import Replies
 from engine.live.routes import first_words, response_timeout
 from engine.live.streamed import Streamed
@@ -73,16 +76,20 @@ class LiveCall:
         """Held while the carrier is told what the call does now: what is told last has to arrive last."""
         self._streamed: Streamed | None = None
         self._native: Native | None = None
+        self._realtime: Realtime | None = None
         self.mouth: Speaking
         if call.media == "stream":
+            if parts.realtime is not None and call.mode == "conversation":
+                self._realtime = Realtime(call, parts, parts.realtime, self, self._bot_hangs_up, self._spawn)
             self._streamed = Streamed(
-                call, parts, self, self.handover, self.listeners, self.reopen_stream, self._spawn
+                call, parts, self, self.handover, self.listeners, self.reopen_stream, self._spawn, self._realtime
             )
             self.mouth = self._streamed.mouth
         else:
             self._native = Native(call, parts, self, self._instruct, self._nobody_is_cut_off)
             self.mouth = self._native.mouth
-        self.replies = Replies(
+        make_replies = partial(RealtimeReplies, self._realtime) if self._realtime is not None else Replies
+        self.replies: Replies = make_replies(
             call.call_id,
             parts.brain,
             self.mouth,
@@ -296,6 +303,8 @@ class LiveCall:
             self.mouth.cut(f"the floor went to {holder}")
         if holder == "held" and not self.handover.away:
             self.say(HOLDING, "agent", "hold")
+        if self._realtime is not None:
+            self._realtime.floor(holder)
         self.deafness.act()
 
     def be_silent(self, why: str) -> None:
@@ -366,6 +375,11 @@ class LiveCall:
         """Our lines reach the caller, and no person has the floor (engine.live.deafness.Deaf)."""
         silent = self.machine.talks or self.handover.away or self._over.is_set()
         return self._floor == "agent" and not silent
+
+    def wants_answer(self) -> bool:
+        """What the caller says now is for the agent to answer (engine.live.realtime.Holds)."""
+        waits = self._greeted and self._floor == "agent" and not self._questions.waiting
+        return waits and self._callers_answer_counts()
 
     def caller_said(self, text: str, clock: TurnClock, after: str | None = None) -> None:
         self.replies.caller_quiet()

@@ -12,6 +12,7 @@ from engine.carriers.base import Carrier
 from engine.config import Config
 from engine.recorder import Recorder
 from engine.speech.ports import Brain, Recogniser, Voice
+from engine.speech.realtime.service import RealtimeService
 
 
 class HangUp(Protocol):
@@ -39,3 +40,5 @@ class Parts:
     """Make a one-time stream token for a call id."""
     now_ms: Callable[[], float]
     """Monotonic ms."""
+    realtime: RealtimeService | None = None
+    """A model that hears and speaks by itself, where conversations are held by one."""

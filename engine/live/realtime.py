@@ -100,6 +100,7 @@ class Realtime:
         self._quiet.set()
         self._barged = self._service_heard = False
         self._unanswered = False
+        self._caller_spoke_last = True
         self._unheard_ms = 0.0
         self._told = self._excused = False
         self.generation = 0
@@ -257,7 +258,9 @@ class Realtime:
         self._barged = False
         if over_us and self.ears.interruptible:
             turn.backchannel = True
-        elif self.wants_answer():
+        else:
+            self._caller_spoke_last = True
+        if not turn.backchannel and self.wants_answer():
             self._tools.caller_spoke()
             self.revoke()
             self.mouth.skip_replies("a newer turn of the caller")
@@ -287,10 +290,11 @@ class Realtime:
         """The caller hears no more of a line than this."""
         self._voice.cut(line, heard_ms)
 
-    def was_said(self, line: Utterance, ending: Ending) -> None:
-        """The model is told what was said without it."""
+    def was_said(self, line: Utterance, ending: Ending, *, by_model: bool) -> None:
+        """A line of ours is over. The model is told what was said without it."""
         text = line.text if ending == "heard" else line.heard_text if ending == "cut" else ""
-        if text and line.kind != "keys":
+        self._caller_spoke_last &= not text
+        if text and line.kind != "keys" and not by_model:
             self._tell(*spoken_by(line.speaker, text, cut=ending == "cut"))
 
     def used(self, calls: Sequence[ToolCall], said: Sequence[Utterance]) -> None:
@@ -303,9 +307,7 @@ class Realtime:
 
     def agent_spoke_last(self) -> bool:
         """Nobody said anything after the agent's latest line."""
-        call = self._parts.book.get(self._call_id)
-        lines = call.in_order if call is not None else []
-        return bool(lines) and lines[-1].speaker == "agent"
+        return not self._caller_spoke_last
 
     def tell_tool(self, call_id: str, output: str) -> None:
         """What became of a tool call."""

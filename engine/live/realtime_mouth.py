@@ -47,8 +47,8 @@ class Model(Protocol):
     def cut(self, line: ModelLine, heard_ms: int) -> None:
         """The caller hears no more of a line than this."""
 
-    def was_said(self, line: Utterance, ending: Ending) -> None:
-        """A line that the model did not speak itself is over."""
+    def was_said(self, line: Utterance, ending: Ending, *, by_model: bool) -> None:
+        """A line of ours is over."""
 
 
 class RealtimeMouth(Mouth):
@@ -167,9 +167,10 @@ class RealtimeMouth(Mouth):
         super()._end(line, ending)
         source = self._sources.pop(line.say_id, None)
         self._stand_ins.discard(line.say_id)
+        self._model.was_said(line, ending, by_model=source is not None)
         if source is None:
-            self._model.was_said(line, ending)
-        elif ending == "heard":
+            return
+        if ending == "heard":
             source.settled = True
         else:
             self._model.cut(source, 0)

@@ -17,6 +17,7 @@ from engine.live.ears import Ears, Hears
 from engine.live.listening import Listeners
 from engine.live.mouth import Mouth
 from engine.live.parts import Parts
+from engine.live.realtime import Realtime
 from engine.live.routes import voice_name
 from engine.live.transfer import Handover
 from engine.live.turn_settings import turn_settings
@@ -50,7 +51,9 @@ class Streamed:
         listeners: Listeners,
         reopen: Callable[[], Awaitable[None]],
         spawn: Callable[[Coroutine[Any, Any, None]], None],
+        realtime: Realtime | None = None,
     ) -> None:
+        """`realtime`: a model that hears and speaks by itself, where one holds the call."""
         self.call_id = call.call_id
         self._parts = parts
         self._handover = handover
@@ -64,8 +67,12 @@ class Streamed:
         self._over.set()
         self._listeners = listeners
         recorder = parts.recorder
-        self.mouth = Mouth(call.call_id, parts.voice, voice_name(parts.config, call), recorder.post, parts.now_ms)
-        self.ears = Ears(
+        make_mouth = realtime.make_mouth if realtime is not None else Mouth
+        make_ears = realtime.make_ears if realtime is not None else Ears
+        self.mouth: Mouth = make_mouth(
+            call.call_id, parts.voice, voice_name(parts.config, call), recorder.post, parts.now_ms
+        )
+        self.ears: Ears = make_ears(
             call.call_id,
             parts.recogniser,
             Gate(open_db=parts.config.turn_taking.voice_margin_db),

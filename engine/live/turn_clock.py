@@ -38,6 +38,10 @@ NATIVE_POINTS: Final[tuple[Point, ...]] = ("text", "words", "sentence", "frame")
 """What is known of a turn that the carrier heard and answers in its own voice; `frame` is when it took the answer."""
 
 
+REALTIME_POINTS: Final[tuple[Point, ...]] = ("voiced", "ended", "words", "audio", "frame", "mark")
+"""What is known of a turn that a speech-to-speech model hears and answers: it needs no text for either."""
+
+
 @dataclass(slots=True)
 class TurnClock:
     """The clock of one turn."""

@@ -60,7 +60,7 @@ def test_an_openclaw_block_can_be_pasted_with_its_wrapper() -> None:
     assert reveal(config.streaming.providers.openai.api_key) == "sk"
     assert config.streaming.providers.openai.vad_threshold == 0.4
     assert config.outbound.notify_hangup_delay_sec == 0
-    assert {note.key for note in loaded.notes} == {"enabled", "agentId", "realtime"}
+    assert {note.key for note in loaded.notes} == {"enabled", "agentId"}
 
 
 @pytest.mark.parametrize(
