@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from engine.config.bind import Binder, Key, Setting, dotted, nested
 from engine.config.document import DocumentError, Mark, Table, Tree, parse_document
 from engine.config.names import nearest
-from engine.config.overlay import apply_environment, choose_stream, merge_voices
+from engine.config.overlay import apply_environment, choose_stream, leave_out_voices, merge_voices
 from engine.config.problems import ConfigError, Problem
 from engine.config.rules import contradictions
 from engine.config.schema import Config
@@ -94,6 +94,7 @@ def parse_config(data: bytes, path: Path | None, env: Mapping[str, str]) -> Load
         raise ConfigError(path, error.problems) from None
     if tree is not None:
         binder.section(Config, unwrap(tree))
+    binder.notes += leave_out_voices(binder.settings)
     merge_voices(binder.settings)
     choose_stream(binder.settings)
     apply_environment(binder.settings, env)

@@ -164,31 +164,6 @@ def _unheard(config: Config, key: str) -> Iterator[Finding]:
         yield Finding(key, f"realtime.providers.openai.turn_detection is {detection}")
 
 
-_BY_STEPS: Final = ("streaming.provider", "response.", "response_model", "response_timeout_ms", "session_scope")
-_SERVER_VAD: Final = tuple(
-    f"realtime.providers.openai.{key}" for key in ("vad_threshold", "silence_duration_ms", "prefix_padding_ms")
-)
-
-
-def _unheard(config: Config, key: str) -> Iterator[Finding]:
-    """Of the keys about who hears and answers, those that are for another way of doing it."""
-    realtime = config.realtime
-    if not realtime.enabled:
-        if key.startswith("realtime.") and key != "realtime.enabled":
-            yield Finding(key, "realtime.enabled is false")
-        return
-    if not config.in_steps and key.startswith(_BY_STEPS):
-        yield Finding(key, "realtime.enabled is true: the model hears and answers by itself")
-    if key == "silence_timeout_ms" and not config.in_steps:
-        yield Finding(key, "realtime.enabled is true: see realtime.providers.openai.silence_duration_ms")
-    if key == "response_system_prompt" and realtime.instructions and not config.in_steps:
-        yield Finding(key, "realtime.instructions comes first")
-    detection = realtime.providers.openai.turn_detection
-    semantic = key == "realtime.providers.openai.eagerness"
-    if (key in _SERVER_VAD and detection != "server_vad") or (semantic and detection != "semantic_vad"):
-        yield Finding(key, f"realtime.providers.openai.turn_detection is {detection}")
-
-
 def _voices(config: Config) -> set[str]:
     ours = [config.tts, *(route.tts for route in config.numbers.values() if route.tts is not None)]
     return {name for tts in ours for name in (tts.provider, *tts.fallback)}

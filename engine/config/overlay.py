@@ -45,12 +45,6 @@ def choose_stream(settings: Settings) -> None:
         settings.setdefault(("streaming", "enabled"), Setting(False))
 
 
-def choose_stream(settings: Settings) -> None:
-    """A model that hears and speaks takes the place of `streaming`, which is on unless it is said."""
-    if _is_on(settings, ("realtime", "enabled")):
-        settings.setdefault(("streaming", "enabled"), Setting(False))
-
-
 def apply_environment(settings: Settings, env: Mapping[str, str]) -> None:
     """Fill unset values of the selected vendors, and of no other, from the environment."""
     for key, name in _fallbacks(settings):
@@ -64,8 +58,6 @@ def _fallbacks(settings: Settings) -> Iterator[tuple[Key, str]]:
         yield from _keys(environment.NGROK)
     if _chosen(settings, ("response", "provider")) == "openai":
         yield ("response", "api_key"), environment.API_KEYS["openai"]
-    if _is_on(settings, ("realtime", "enabled")):
-        yield ("realtime", "providers", "openai", "api_key"), environment.API_KEYS["openai"]
     if _is_on(settings, ("realtime", "enabled")):
         yield ("realtime", "providers", "openai", "api_key"), environment.API_KEYS["openai"]
     voices = [("tts",), *((*number, "tts") for number in _numbers_with_voice(settings))]
@@ -89,11 +81,6 @@ def _chosen(settings: Settings, key: Key) -> str:
 def _listed(settings: Settings, key: Key) -> list[str]:
     setting = settings.get(key)
     return [str(value) for value in setting.value] if setting is not None and isinstance(setting.value, list) else []
-
-
-def _is_on(settings: Settings, key: Key) -> bool:
-    """Whether a flag is set, in a spelling that validation will accept."""
-    return _chosen(settings, key).lower() in ("true", "yes", "on", "y", "t", "1")
 
 
 def _is_on(settings: Settings, key: Key) -> bool:
