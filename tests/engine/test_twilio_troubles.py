@@ -12,11 +12,12 @@ from engine.api import Refusal
 from engine.calls import State
 from engine.calls.ladder import first_missing
 from engine.clock import epoch_ms
-from engine.media.audio import Audio
+from engine.media.audio import Audio, AudioFormat
 from engine.simulator.voices import VoiceBank
+from engine.speech.ports import Partial
 from tests.carriers.twilio_far import OUR_NUMBER
 from tests.carriers.twilio_far.settings import RestFault, WebhookKind
-from tests.engine.conftest import Humming
+from tests.engine.conftest import Humming, Understands, Words
 from tests.engine.test_twilio_inbound import ring_in
 from tests.engine.twilio_rig import CALLERS, SINK, live, person
 
@@ -168,10 +169,23 @@ async def test_a_stream_that_does_not_come_about_is_the_rung_that_is_missing(tmp
 # who speaks
 
 
+class Growing(Words):
+    """Reads a part of its text as soon as there is a voice."""
+
+    def feed(self, audio: bytes) -> None:
+        self._hearings.put_nowait(Partial(self._text))
+
+
+class ReadsAlong(Understands):
+    async def listen(self, format: AudioFormat) -> Growing:  # noqa: A002
+        return Growing(self.text)
+
+
 async def test_a_caller_who_interrupts_is_let_speak_and_our_line_keeps_what_was_heard(tmp_path: Path) -> None:
     """Pains C3, C4; trap 1.5/clear: Twilio's buffer is emptied, and a mark that then returns counts for nothing."""
     line = "This is a very long message that nobody wants to hear to its end. " * 5
-    async with live(tmp_path, settings={"callers": TALKERS}, voices=VoiceBank()) as at:
+    ears = ReadsAlong("excuse me please, I would like to say something")
+    async with live(tmp_path, settings={"callers": TALKERS}, voices=VoiceBank(), hears=ears) as at:
         call, far = await at.dial(INTERRUPTER, line.strip())
         cut = await at.until(call, lambda call: any(said.cut for said in call.transcript) or not call.live)
         said = cut.transcript[0]

@@ -95,7 +95,7 @@ async def live(
     twilio: Mapping[str, Any] | None = None,
     voices: VoiceBank | None = None,
     voice: Humming | None = None,
-    hears: str = "what are your opening hours",
+    hears: str | Understands = "what are your opening hours",
     **outbound: Any,
 ) -> AsyncIterator[Live]:
     """`changes` are to the configuration, `twilio` and `outbound` to those parts of it, `settings` to the far end.
@@ -104,7 +104,8 @@ async def live(
     set_up = {"callers": CALLERS, "say_speed": 20, "wait_speed": wait_speed, **(settings or {})}
     async with TwilioFar(Settings(**set_up), voices) as far:
         config = config_for(far, outbound, changes or {}, twilio)
-        desk = SpeechDesk(Understands(hears), voice or Humming(), ScriptBrain())
+        ears = Understands(hears) if isinstance(hears, str) else hears
+        desk = SpeechDesk(ears, voice or Humming(), ScriptBrain())
         with EngineLock.acquire(state_dir / LOCK_NAME, version="test") as lock:
             async with await EventLog.open(state_dir / DATABASE_NAME) as log:
                 engine = Engine(config, state_dir, lock, log, await make_carrier(config, state_dir), desk)
