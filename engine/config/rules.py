@@ -19,6 +19,9 @@ def contradictions(config: Config) -> Iterator[Finding]:
     yield from _paths(config)
     yield from _exposure(config)
     yield from _recognisers(config)
+    chain = [config.tts.provider, *config.tts.fallback]
+    for name in dict.fromkeys(name for name in chain if chain.count(name) > 1):
+        yield Finding("tts.fallback", f"{name} is asked already: a voice is no fallback for itself")
     if config.realtime.enabled and config.streaming.enabled:
         yield Finding(
             "realtime.enabled",

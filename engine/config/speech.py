@@ -179,6 +179,7 @@ class Tts(Section):
     """Who speaks for us."""
 
     moved: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "local": ("providers", "local"),
         "openai": ("providers", "openai"),
         "elevenlabs": ("providers", "elevenlabs"),
     }
@@ -200,7 +201,7 @@ class Tts(Section):
     )
     providers: TtsProviders = Field(
         default_factory=TtsProviders,
-        description="Settings per voice engine. `openai:` and `elevenlabs:` may also stand directly under `tts:`.",
+        description="Settings per voice engine. They may also stand directly under `tts:`.",
     )
 
 
