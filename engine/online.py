@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
@@ -21,6 +21,7 @@ from engine.check import Check
 from engine.checks import is_private
 from engine.clock import epoch_ms
 from engine.config import Config
+from engine.online_speech import recognition
 
 if TYPE_CHECKING:
     from engine.carriers.twilio import TwilioCarrier
@@ -50,7 +51,12 @@ class Written:
 
 
 async def ask(config: Config, state_dir: Path) -> Findings:
-    """Ask the configured carrier. Nothing is written, started or dialled."""
+    """Ask the configured carrier and the vendors that recognise speech. Nothing is written, started or dialled."""
+    findings = await _ask_carrier(config, state_dir)
+    return replace(findings, checks=[*findings.checks, *await recognition(config)])
+
+
+async def _ask_carrier(config: Config, state_dir: Path) -> Findings:
     if config.provider == "twilio":
         return await _ask_twilio(config, state_dir)
     if config.provider == "mock":

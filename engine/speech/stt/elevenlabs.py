@@ -18,7 +18,7 @@ from urllib.parse import urlencode
 from engine.media.audio import PHONE
 from engine.speech.ports import Hearing, Lost, SpeechUnavailable
 from engine.speech.stt.commits import Commits
-from engine.speech.stt.session import Ready, socket_url, words_of
+from engine.speech.stt.session import Answer, Ready, socket_url, words_of
 from engine.speech.stt.vendor import VendorRecogniser
 
 log = logging.getLogger(__name__)
@@ -131,7 +131,7 @@ class ElevenLabsSession:
             return None
         return _chunk("", commit=True)
 
-    def hear(self, message: Mapping[str, Any], now: float) -> Iterator[Hearing | Ready]:
+    def hear(self, message: Mapping[str, Any], now: float) -> Iterator[Hearing | Ready | Answer]:
         """What a message means."""
         kind, item = words_of(message, "message_type"), f"{self._item}"
         told = words_of(message, "error") or kind

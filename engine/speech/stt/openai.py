@@ -3,7 +3,10 @@
 Wire facts: OpenAI's specification of 2026-08-21 and its guide "Realtime transcription". The socket is opened with
 `?intent=transcription`, with no model in the address (that would open a conversation, which refuses this session)
 and without the `OpenAI-Beta` header, whose protocol was switched off in May 2026 (`beta_api_shape_disabled`, close
-code 4000). Audio goes out as it comes from the line (`audio/pcmu`). The session is ready at `session.updated`.
+code 4000). The session is ready at `session.updated`.
+
+Audio goes out as it comes from the line (`audio/pcmu`). The specification lets every model have it, the guide shows
+`audio/pcm` at 24 kHz only: where a server refuses the first, the second is asked for and made.
 """
 
 from __future__ import annotations
@@ -15,9 +18,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from engine.media.convert import PhoneUpsampler
 from engine.speech.ports import Hearing, Lost, SpeechUnavailable, VoiceConfirmed
 from engine.speech.stt.commits import Commits
-from engine.speech.stt.session import Ready, socket_url, words_of
+from engine.speech.stt.session import Answer, Ready, socket_url, words_of
 from engine.speech.stt.vendor import VendorRecogniser
 
 log = logging.getLogger(__name__)
@@ -26,13 +30,16 @@ BASE_URL: Final = "https://api.openai.com/v1"
 MODEL: Final = "gpt-live-transcribe"
 LIFETIME_SECONDS: Final = 55 * 60.0
 """A session ends after 60 minutes."""
-AUDIO_TYPE: Final = "audio/pcmu"
+PCMU: Final[Mapping[str, str | int]] = {"type": "audio/pcmu"}
+PCM: Final[Mapping[str, str | int]] = {"type": "audio/pcm", "rate": 24_000}
+"""What can be sent; of PCM the server takes this rate only."""
 _COMMIT: Final = "utterance-"
 """Our commits are called this and the number of the utterance: an error names the event that it is about."""
 _WHOLE_DELTAS: Final = ("whisper-1",)
 """Models whose every delta is the whole text so far."""
 _KEY_HINT: Final = "check `streaming.providers.openai.api_key`"
 _MODEL_HINT: Final = "check `streaming.providers.openai.model`"
+_VAD_HINT: Final = "set `streaming.providers.openai.turn_detection` to none, or choose another model"
 _CREDIT_HINT: Final = "check plan and billing of the account at platform.openai.com"
 _HOPELESS: Final[Mapping[str, tuple[str, str]]] = {
     "invalid_api_key": ("the API key is not valid", _KEY_HINT),
@@ -96,31 +103,21 @@ class OpenAiSession:
         self._stopped: set[str] = set()
         """Items that the server's own detector has ended and not yet committed."""
         self._ready = self._appended = False
+        self._upsampler: PhoneUpsampler | None = None
+        """Set where the server wants PCM."""
         self.commits = Commits(vendor_commits=settings.turn_detection == "server_vad")
         self.url = socket_url(settings.base_url, "/realtime?intent=transcription")
         self.headers: Mapping[str, str] = {"Authorization": f"Bearer {settings.api_key}"} if settings.api_key else {}
 
     def greeting(self) -> Iterable[str]:
         """What the session is to be."""
-        settings = self._settings
-        transcription = {"model": settings.model} | ({"language": settings.language} if settings.language else {})
-        detection = {
-            "type": "server_vad",
-            "threshold": settings.vad_threshold,
-            "prefix_padding_ms": 300,
-            "silence_duration_ms": settings.silence_duration_ms,
-        }
-        audio_input = {
-            "format": {"type": AUDIO_TYPE},
-            "transcription": transcription,
-            "turn_detection": detection if settings.turn_detection == "server_vad" else None,
-        }
-        session = {"type": "transcription", "audio": {"input": audio_input}}
-        yield json.dumps({"type": "session.update", "session": session})
+        yield self._session_update(PCMU)
 
     def audio(self, data: bytes) -> str:
         """A piece of audio; the server does not confirm it."""
         self._appended = True
+        if self._upsampler is not None:
+            data = self._upsampler.feed(data)
         return json.dumps({"type": "input_audio_buffer.append", "audio": base64.b64encode(data).decode()})
 
     def commit(self, number: int) -> str | None:
@@ -130,7 +127,7 @@ class OpenAiSession:
             return None
         return json.dumps({"type": "input_audio_buffer.commit", "event_id": f"{_COMMIT}{number}"})
 
-    def hear(self, message: Mapping[str, Any], now: float) -> Iterator[Hearing | Ready]:
+    def hear(self, message: Mapping[str, Any], now: float) -> Iterator[Hearing | Ready | Answer]:
         """What a server event means."""
         item = words_of(message, "item_id")
         match message.get("type"):
@@ -168,25 +165,48 @@ class OpenAiSession:
                 return Lost(f"openai closed the connection: {what} ({error}, code {code})", hint, hopeless=True)
         return Lost(f"openai closed the connection: {reason or 'it gave no reason'} (code {code})")
 
+    def _session_update(self, audio_format: Mapping[str, str | int]) -> str:
+        settings = self._settings
+        transcription = {"model": settings.model} | ({"language": settings.language} if settings.language else {})
+        detection = {
+            "type": "server_vad",
+            "threshold": settings.vad_threshold,
+            "prefix_padding_ms": 300,
+            "silence_duration_ms": settings.silence_duration_ms,
+        }
+        audio_input = {
+            "format": audio_format,
+            "transcription": transcription,
+            "turn_detection": detection if settings.turn_detection == "server_vad" else None,
+        }
+        session = {"type": "transcription", "audio": {"input": audio_input}}
+        return json.dumps({"type": "session.update", "session": session})
+
     def _updated(self, session: Any) -> Iterator[Ready | Lost]:
         """Audio in another format than the server expects would be noise in, nonsense out."""
+        wanted = PCMU["type"] if self._upsampler is None else PCM["type"]
         try:
             expects = session["audio"]["input"]["format"]["type"]
         except (KeyError, TypeError):
-            expects = AUDIO_TYPE  # it says nothing else
-        if expects != AUDIO_TYPE:
-            yield Lost(f"openai expects {expects} and not {AUDIO_TYPE}", _MODEL_HINT, hopeless=True)
+            expects = wanted  # it says nothing else
+        if expects != wanted:
+            yield Lost(f"openai expects {expects} and not {wanted}", _MODEL_HINT, hopeless=True)
         else:
             self._ready = True
             yield Ready()
 
-    def _error(self, error: Any) -> Iterator[Lost]:
+    def _error(self, error: Any) -> Iterator[Lost | Answer]:
         told = _Told.of(error)
         if told.code in _HOPELESS:
             what, hint = _HOPELESS[told.code]
             yield Lost(f"openai: {what} ({told.text})", hint, hopeless=True)
+        elif not self._ready and self._upsampler is None and "audio.input.format" in told.param:
+            log.warning("openai does not take %s with %s: %s", PCMU["type"], self._settings.model, told.text)
+            self._upsampler = PhoneUpsampler(24_000)
+            yield Answer(self._session_update(PCM))
         elif not self._ready:
-            hint = _MODEL_HINT if "model" in told.param else ""
+            hints = {"turn_detection": _VAD_HINT, "model": _MODEL_HINT}
+            hint = next((hint for word, hint in hints.items() if word in told.param), "")
             yield Lost(f"openai did not accept the session: {told.text}", hint, hopeless="invalid" in told.type)
         elif told.code == "input_audio_buffer_commit_empty":
             self.commits.refused(told.utterance)

@@ -15,6 +15,13 @@ class Ready:
     """The vendor will transcribe what it is sent."""
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A message that the vendor is to be sent at once."""
+
+    message: str
+
+
 class Session(Protocol):
     """The protocol of one vendor in one session. Pure, and not used again for another socket."""
 
@@ -42,7 +49,7 @@ class Session(Protocol):
     def commit(self, number: int) -> str | None:
         """The message that ends an utterance; None where there is nothing to commit."""
 
-    def hear(self, message: Mapping[str, Any], now: float) -> Iterator[Hearing | Ready]:
+    def hear(self, message: Mapping[str, Any], now: float) -> Iterator[Hearing | Ready | Answer]:
         """What a message of the vendor's means. Finals come from `commits`. Raises TooManyItems."""
 
     def refused(self, status: int) -> Lost:

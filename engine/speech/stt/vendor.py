@@ -25,7 +25,7 @@ from engine.speech.ports import Hearing, Lost, Partial, SpeechUnavailable
 from engine.speech.stt.commits import TooManyItems
 from engine.speech.stt.mailbox import Mailbox
 from engine.speech.stt.outbox import Outbox
-from engine.speech.stt.session import Ready, Session
+from engine.speech.stt.session import Answer, Ready, Session
 
 log = logging.getLogger(__name__)
 
@@ -200,7 +200,9 @@ class VendorListener:
                 for hearing in self._session.hear(message, self._now()):
                     if isinstance(hearing, Lost):
                         raise _Over(hearing)
-                    if not isinstance(hearing, Ready):
+                    if isinstance(hearing, Answer):
+                        await self._send(hearing.message)
+                    elif not isinstance(hearing, Ready):
                         self._mailbox.put(hearing)
             except TooManyItems as error:
                 raise _Over(Lost(f"{self._session.name} does not keep up: {error}")) from error
@@ -285,6 +287,8 @@ async def _until_ready(socket: aiohttp.ClientWebSocketResponse, session: Session
                 return
             if isinstance(hearing, Lost):
                 raise _Over(hearing)
+            if isinstance(hearing, Answer):
+                await socket.send_str(hearing.message)
 
 
 async def _receive(socket: aiohttp.ClientWebSocketResponse, session: Session) -> Mapping[str, Any]:

@@ -56,7 +56,8 @@ class Manners:
     """Nothing is transcribed."""
     tear: bool = False
     deltas: bool = True
-    expires_at: int = 0
+    no_pcmu: bool = False
+    """Only PCM is taken."""
 
 
 @dataclass
@@ -179,14 +180,18 @@ class _Session:
             await self._error("invalid_request_error", "model_not_found", message, None)
             return
         if model in NO_VAD and audio.get("turn_detection") is not None:
-            await self._error("invalid_request_error", "invalid_value", f"{model} has no turn detection", None)
+            param = "session.audio.input.turn_detection"
+            await self._error("invalid_request_error", "invalid_value", "no turn detection", None, param)
+            return
+        if self._manners.no_pcmu and audio["format"]["type"] != "audio/pcm":
+            param = "session.audio.input.format.type"
+            await self._error("invalid_request_error", "invalid_value", "only audio/pcm", None, param)
             return
         if self._manners.never_ready:
             return
         await asyncio.sleep(self._manners.ready_after)
         self.config = session
-        expires = {"expires_at": self._manners.expires_at} if self._manners.expires_at else {}
-        await self._say("session.updated", session={**session, "id": "sess_1", **expires})
+        await self._say("session.updated", session={**session, "id": "sess_1"})
 
     async def _append(self, audio: bytes) -> None:
         self.audio += audio
@@ -262,8 +267,10 @@ class _Session:
         except ConnectionError:
             self.over = True  # the client has gone
 
-    async def _error(self, type_: str, code: str, message: str, event_id: str | None) -> None:
-        error = {"type": type_, "code": code, "message": message, "param": None, "event_id": event_id}
+    async def _error(
+        self, type_: str, code: str, message: str, event_id: str | None, param: str | None = None
+    ) -> None:
+        error = {"type": type_, "code": code, "message": message, "param": param, "event_id": event_id}
         await self._say("error", error=error)
 
 

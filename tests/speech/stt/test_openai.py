@@ -209,6 +209,24 @@ async def test_a_session_that_is_refused_says_why_and_what_to_do(code: str, says
     assert "The server's own words." in str(refusal.value)
 
 
+async def test_a_model_that_takes_no_pcmu_is_sent_pcm_of_the_same_length() -> None:
+    async with far_openai(Manners(no_pcmu=True)) as far, listening(recogniser(far)) as (listener, heard):
+        await say(listener, tone(400))
+        listener.finish()
+        assert (await heard.until_finals(1))[0].text == "one"
+        session = far.sessions[0]
+        assert session.config["audio"]["input"]["format"] == {"type": "audio/pcm", "rate": 24_000}
+        assert len(session.audio) == 24_000 * 2 * 400 // 1000
+        assert far.problems == []
+
+
+async def test_a_model_without_voice_detection_says_which_setting_to_change() -> None:
+    async with far_openai() as far:
+        with pytest.raises(SpeechUnavailable, match="did not accept") as refusal:
+            await recogniser(far, model="gpt-realtime-whisper", turn_detection="server_vad").start()
+    assert "turn_detection" in refusal.value.hint
+
+
 async def test_a_model_that_is_not_there_is_known_at_the_start() -> None:
     async with far_openai() as far:
         with pytest.raises(SpeechUnavailable, match="gpt-9 .*model_not_found|no such model"):
