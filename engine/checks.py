@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 from engine.check import Check
 from engine.config import DEFAULT, Config, Loaded, has_public_address, ignored, is_loopback, missing
+from engine.config.speech import Tts
 from engine.speech.brains.factory import make_brain
 from engine.speech.factory import make_recogniser, make_voice
 from engine.speech.local_extra import (
@@ -29,6 +30,7 @@ from engine.speech.local_extra import (
     require_packages,
 )
 from engine.speech.ports import SpeechUnavailable
+from engine.speech.tts.models import ENDS
 from engine.store import DATABASE_NAME, LOCK_NAME, StoreError, open_readonly, read_holder
 from engine.store.errors import from_os
 from engine.web.ports import who_listens
@@ -117,14 +119,29 @@ def _recogniser(config: Config) -> Check:
 
 
 def _voice(config: Config) -> Check:
+    if not config.media_streams:
+        return Check("voice", True, "streaming is off: the carrier's own voice")
+    ours = [config.tts, *(route.tts for route in config.numbers.values() if route.tts is not None)]
+    named = [[*dict.fromkeys((tts.provider, *tts.fallback))] for tts in ours]
     try:
-        make_voice(config)
-        if config.tts.provider != "local":
-            return Check("voice", True, f"{config.tts.provider}, over the network")
-        require_packages("the offline voice", VOICE_PACKAGES)
+        name = make_voice(config).name
+        if any("local" in names for names in named):
+            require_packages("the offline voice", VOICE_PACKAGES)
     except SpeechUnavailable as error:
         return Check("voice", False, str(error), error.hint)
-    return Check("voice", True, "the offline voice is installed")
+    if named == [["local"]]:
+        return Check("voice", True, "the offline voice is installed")
+    ends = dict.fromkeys(filter(None, (_end_of(tts) for tts in ours)))
+    return Check(
+        "voice", True, "; ".join((name, *ends)), "choose another `tts.providers.openai.model`" if ends else ""
+    )
+
+
+def _end_of(tts: Tts) -> str:
+    """When OpenAI will end the model that speaks, where that was announced."""
+    model = tts.providers.openai.model
+    asked = "openai" in (tts.provider, *tts.fallback) and tts.providers.openai.base_url is None
+    return f"OpenAI ends {model} on {ENDS[model]}" if asked and model in ENDS else ""
 
 
 def _brain(config: Config) -> Check:

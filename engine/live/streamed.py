@@ -17,11 +17,11 @@ from engine.live.ears import Ears, Hears
 from engine.live.listening import Listeners
 from engine.live.mouth import Mouth
 from engine.live.parts import Parts
+from engine.live.prepared import Prepared
 from engine.live.realtime import Realtime
 from engine.live.routes import voice_name
 from engine.live.transfer import Handover
 from engine.live.turn_settings import turn_settings
-from engine.media.audio import Audio
 from engine.media.session import MediaSession
 from engine.media.turns import TurnTaker
 from engine.media.vad import Gate
@@ -91,7 +91,7 @@ class Streamed:
             await self.ears.run()
 
     async def greet(
-        self, prepared: asyncio.Task[list[Audio]], greet: Callable[[asyncio.Task[list[Audio]]], None]
+        self, prepared: Prepared, greet: Callable[[Prepared], None]
     ) -> None:
         """Call `greet` when the stream is up and, in a conversation, we can hear."""
         await self.up.wait()

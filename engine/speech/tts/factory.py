@@ -10,8 +10,9 @@ from engine.speech.tts.cache import AudioCache
 from engine.speech.tts.chain import Speaker, Voices
 from engine.speech.tts.elevenlabs import ElevenLabsSettings, ElevenLabsVoice
 from engine.speech.tts.local import LocalVoice
+from engine.speech.tts.models import is_realtime
 from engine.speech.tts.openai import OpenAiSettings, OpenAiVoice
-from engine.speech.tts.openai_realtime import OpenAiRealtimeVoice, is_realtime
+from engine.speech.tts.openai_realtime import OpenAiRealtimeVoice
 
 if TYPE_CHECKING:
     from engine.config import Config

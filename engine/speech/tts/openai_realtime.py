@@ -30,11 +30,6 @@ MAX_AGE_SECONDS: Final = 50 * 60.0
 """The service ends a session after 60 minutes."""
 
 
-def is_realtime(model: str) -> bool:
-    """Whether a model speaks over a socket and not over `/audio/speech`."""
-    return "realtime" in model
-
-
 class OpenAiRealtimeVoice:
     """The `Voice` port on the Realtime API. Belongs to the event loop that started it."""
 

@@ -13,7 +13,8 @@ import pytest
 from engine.media.audio import PHONE
 from engine.speech.ports import SpeechUnavailable
 from engine.speech.tts.http import Limits
-from engine.speech.tts.openai_realtime import MAX_AGE_SECONDS, OpenAiRealtimeVoice, is_realtime
+from engine.speech.tts.models import is_realtime
+from engine.speech.tts.openai_realtime import MAX_AGE_SECONDS, OpenAiRealtimeVoice
 from tests.speech.far import openai_speech
 from tests.speech.far.openai_speech import OpenAiFarEnd
 from tests.speech.far.speech import Manners
