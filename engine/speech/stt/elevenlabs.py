@@ -18,7 +18,7 @@ from urllib.parse import urlencode
 from engine.media.audio import PHONE
 from engine.speech.ports import Hearing, Lost, SpeechUnavailable
 from engine.speech.stt.commits import Commits
-from engine.speech.stt.session import Answer, Ready, socket_url, words_of
+from engine.speech.stt.session import Answer, Ready, fit_to_tell, socket_url, words_of
 from engine.speech.stt.vendor import VendorRecogniser
 
 log = logging.getLogger(__name__)
@@ -154,7 +154,7 @@ class ElevenLabsSession:
         elif kind in _PASSING:
             yield Lost(f"elevenlabs: {_PASSING[kind]} ({kind}: {told})")
         elif kind == "warning":
-            log.warning("elevenlabs recognition: %s", words_of(message, "warning") or told)
+            log.warning("elevenlabs recognition: %s", fit_to_tell(words_of(message, "warning") or told, self))
 
     def refused(self, status: int) -> Lost:
         """The upgrade was answered with an HTTP status."""

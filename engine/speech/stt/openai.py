@@ -21,7 +21,7 @@ from typing import Any, Final, Literal
 from engine.media.convert import PhoneUpsampler
 from engine.speech.ports import Hearing, Lost, SpeechUnavailable, VoiceConfirmed
 from engine.speech.stt.commits import Commits
-from engine.speech.stt.session import Answer, Ready, socket_url, words_of
+from engine.speech.stt.session import Answer, Ready, fit_to_tell, socket_url, words_of
 from engine.speech.stt.vendor import VendorRecogniser
 
 log = logging.getLogger(__name__)
@@ -201,7 +201,12 @@ class OpenAiSession:
             what, hint = _HOPELESS[told.code]
             yield Lost(f"openai: {what} ({told.text})", hint, hopeless=True)
         elif not self._ready and self._upsampler is None and "audio.input.format" in told.param:
-            log.warning("openai does not take %s with %s: %s", PCMU["type"], self._settings.model, told.text)
+            log.warning(
+                "openai does not take %s with %s: %s",
+                PCMU["type"],
+                self._settings.model,
+                fit_to_tell(told.text, self),
+            )
             self._upsampler = PhoneUpsampler(24_000)
             yield Answer(self._session_update(PCM))
         elif not self._ready:
@@ -215,7 +220,7 @@ class OpenAiSession:
         elif told.code in _ENDINGS or told.type in _ENDINGS:
             yield Lost(f"openai: {told.text}", _CREDIT_HINT if told.code == "rate_limit_exceeded" else "")
         else:
-            log.warning("openai recognition: %s", told.text)
+            log.warning("openai recognition: %s", fit_to_tell(told.text, self))
 
 
 @dataclass(frozen=True, slots=True)

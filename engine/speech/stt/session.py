@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from engine.speech.ports import Hearing, Lost
 from engine.speech.stt.commits import Commits
+
+MAX_TOLD: Final = 400
+"""Characters of an error that are told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,15 @@ class Session(Protocol):
 
     def closed(self, code: int | None, reason: str) -> Lost:
         """Why the vendor closed the socket."""
+
+
+def fit_to_tell(text: str, session: Session) -> str:
+    """Words of a vendor's as they may stand in logs and events: of bounded length, and without the key."""
+    for value in session.headers.values():
+        secret = value.removeprefix("Bearer ")
+        if secret:
+            text = text.replace(secret, "***")
+    return text if len(text) <= MAX_TOLD else f"{text[:MAX_TOLD]}..."
 
 
 def socket_url(base_url: str, path: str) -> str:

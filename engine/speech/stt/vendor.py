@@ -16,6 +16,7 @@ import logging
 import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 import aiohttp
@@ -25,7 +26,7 @@ from engine.speech.ports import Hearing, Lost, Partial, SpeechUnavailable
 from engine.speech.stt.commits import TooManyItems
 from engine.speech.stt.mailbox import Mailbox
 from engine.speech.stt.outbox import Outbox
-from engine.speech.stt.session import Answer, Ready, Session
+from engine.speech.stt.session import Answer, Ready, Session, fit_to_tell
 
 log = logging.getLogger(__name__)
 
@@ -117,9 +118,9 @@ async def connect(
         why = f"{session.name} was not ready within {CONNECT_SECONDS:.0f} s"
         raise SpeechUnavailable(why, f"is {_host(session)} reachable from here?") from None
     except aiohttp.WSServerHandshakeError as error:
-        raise _unavailable(session.refused(error.status)) from error
+        raise _unavailable(session.refused(error.status), session) from error
     except _Over as over:
-        raise _unavailable(over.lost) from over
+        raise _unavailable(over.lost, session) from over
     except (aiohttp.ClientError, OSError) as error:
         why = f"{session.name} can not be reached: {str(error) or type(error).__name__}"
         raise SpeechUnavailable(why, f"is {_host(session)} reachable from here?") from error
@@ -181,9 +182,9 @@ class VendorListener:
                 for work in (self._read, self._write, self._watch):
                     group.create_task(work())
         except* _Over as over:
-            lost = over.exceptions[0]
-            assert isinstance(lost, _Over)
-            self._mailbox.put(lost.lost)
+            first = over.exceptions[0]
+            assert isinstance(first, _Over)
+            self._mailbox.put(replace(first.lost, why=fit_to_tell(first.lost.why, self._session)))
         except* (aiohttp.ClientError, OSError) as errors:
             error = errors.exceptions[0]
             self._mailbox.put(
@@ -275,9 +276,10 @@ class VendorListener:
             self._mailbox.put(Partial(partial))
         self._partial = partial
         for final in self._session.commits.released():
-            if final.error:
-                log.warning("%s has no text for a piece of audio: %s", self._session.name, final.error)
-            self._mailbox.put(final)
+            error = fit_to_tell(final.error, self._session)
+            if error:
+                log.warning("%s has no text for a piece of audio: %s", self._session.name, error)
+            self._mailbox.put(replace(final, error=error))
 
 
 async def _until_ready(socket: aiohttp.ClientWebSocketResponse, session: Session, now: Callable[[], float]) -> None:
@@ -309,8 +311,8 @@ async def _receive(socket: aiohttp.ClientWebSocketResponse, session: Session) ->
     raise _Over(session.closed(socket.close_code, ""))
 
 
-def _unavailable(lost: Lost) -> SpeechUnavailable:
-    return SpeechUnavailable(lost.why, lost.hint, hopeless=lost.hopeless)
+def _unavailable(lost: Lost, session: Session) -> SpeechUnavailable:
+    return SpeechUnavailable(fit_to_tell(lost.why, session), lost.hint, hopeless=lost.hopeless)
 
 
 def _host(session: Session) -> str:

@@ -138,6 +138,10 @@ class _Session:
     def drop(self) -> None:
         self._wire.drop()
 
+    async def say_raw(self, text: str) -> None:
+        """Send something that is no event."""
+        await self._wire.send_raw(text)
+
     async def end(self) -> None:
         self.over = True
         self.ended.set()

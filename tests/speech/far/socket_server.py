@@ -30,6 +30,11 @@ class Wire:
                 return
             await self._send_torn(json.dumps(message).encode())
 
+    async def send_raw(self, text: str) -> None:
+        """Send a text as it is."""
+        async with self._sending:
+            await self._socket.send_str(text)
+
     async def _send_torn(self, data: bytes) -> None:
         """RFC 6455 5.4: one message as three frames, and each frame byte by byte where it hurts, in its header."""
         transport = self._request.transport
