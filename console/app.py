@@ -23,6 +23,7 @@ from console.keys import Registry
 from console.notices import Notice, Notices, Severity
 from console.options import ConsoleOptions, ExitChoice
 from console.palette import Commands
+from console.screens.bottom import paint_notice
 from console.screens.main import MainScreen
 from console.terminal import crash_report, private_terminal, terminal_is_gone
 from console.theming import DEFAULT_THEME, VARIABLES, load_themes, shipped_folders
@@ -97,7 +98,7 @@ class ConsoleApp(App[ExitChoice]):
         if not isinstance(self.screen, MainScreen):
             super().notify(message, title=title, severity=severity, timeout=seconds, markup=False)
         elif self.screen.is_mounted:
-            self.screen.paint_notice()
+            paint_notice(self.screen)
 
     def on_mount(self) -> None:
         self.set_keymap({name: ",".join(self.registry.get(name).keys) for name in self._rebound()})

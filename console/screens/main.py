@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final
+from functools import partial
 
 from textual import events, on
 from textual.app import ComposeResult
@@ -19,8 +19,9 @@ from console.acts import Acts
 from console.board import Board
 from console.feed import Feed
 from console.keys import COMMANDS, PANE_COMMANDS, Registry, Typed
-from console.notices import Notices, notice_rows
+from console.notices import Notices
 from console.options import ConsoleOptions
+from console.screens.bottom import paint_notice, prompt_hint, show_idle, under_way
 from console.screens.controls import Controls
 from console.screens.view import (
     PAINT_SECONDS,
@@ -39,16 +40,13 @@ from console.widgets.header import Banner, Header
 from console.widgets.hints import Hints
 from console.widgets.ladder import Ladder
 from console.widgets.lines import INK_CLASSES
-from console.widgets.prompt import Idle, Mode, Prompt
+from console.widgets.prompt import Idle, Prompt
 from console.widgets.small import MIN_HEIGHT, MIN_WIDTH, TooSmall, Unread
 from console.widgets.transcript import Transcript
 from console.widgets.turns import Turns
 from console.widgets.waiting import WaitingBanner, find_stranger
 from console.words import mask_numbers
 from engine.client import Call
-
-ROOMY: Final = 100
-"""Cells from which a text that is typed and the hint beside it both have room."""
 
 
 class MainScreen(Screen[None]):
@@ -107,7 +105,7 @@ class MainScreen(Screen[None]):
                 yield Ladder(id="ladder")
                 yield Turns(id="turns")
         yield ExposurePanel(id="exposure")
-        yield Prompt(self._complete, self._prompt_hint)
+        yield Prompt(self._complete, partial(prompt_hint, self))
         yield Hints(self.registry)
         yield TooSmall(self.registry.key("quit"))
 
@@ -115,7 +113,7 @@ class MainScreen(Screen[None]):
         self.query_one(CallTable).border_title = Content("calls")
         self.query_one("#talk").border_title = Content("transcript")
         self.query_one("#facts").border_title = Content("ladder and turns")
-        self._show_idle()
+        show_idle(self)
         self.set_interval(PAINT_SECONDS, self._tick)
 
     # -- painting -----------------------------------------------------------------------------
@@ -149,7 +147,7 @@ class MainScreen(Screen[None]):
     def _tick(self) -> None:
         self.lag.tick(time.monotonic())
         now = self.options.clock()
-        self.paint_notice()
+        paint_notice(self)
         state = (self.board.version, self.feed.link, self.feed.health, now // 1000, len(self.acts.pending))
         if state != self._painted:
             self._painted = state
@@ -165,25 +163,18 @@ class MainScreen(Screen[None]):
             self._paint_call(now)
         self._paint_waiting(now)
         self._paint_surroundings(now, len(table.alerts))
-        self.paint_notice()
+        paint_notice(self)
 
     def _paint_call(self, now: int) -> None:
         table = self.query_one(CallTable)
         call = self.shown.calls.get(table.selected or "")
         alert = mask_numbers(table.alerts.get(call.call_id, "") if call else "", self.masked)
         header = self.query_one(CallHeader)
-        header.show(call, now, masked=self.masked, pending=self._under_way(call), alert=alert, adrift=self.adrift)
+        header.show(call, now, masked=self.masked, pending=under_way(self, call), alert=alert, adrift=self.adrift)
         self.query_one(Transcript).show_call(self.shown, call, masked=self.masked)
         self.query_one(Ladder).show(call, now, alert)
         self.query_one(Turns).show(call)
         self.query_one(Hints).show(available(self.registry, self.call, self.feed.carrier), self.hidden)
-
-    def _under_way(self, call: Call | None) -> str:
-        """What was asked for a call and is not done yet."""
-        pending = self.acts.pending_on(call.call_id) if call else None
-        return (
-            f"… {mask_numbers(pending.what, self.masked)} {time.monotonic() - pending.since:.0f} s" if pending else ""
-        )
 
     def _paint_waiting(self, now: int) -> None:
         """Who waits is shown as it is now, whatever is frozen, filtered or selected; the bell rings for a new one."""
@@ -205,23 +196,14 @@ class MainScreen(Screen[None]):
         self.query_one(Header).show(replace(facts, frozen=self.frozen is not None, masked=self.masked))
         self.query_one(Banner).show(alarms(link, self.board, health))
         self.query_one(ExposurePanel).show(exposure_facts(self.board, health, self.feed.carrier))
-        self._show_idle()
+        show_idle(self)
         self.query_one(TooSmall).live = facts.live + facts.ringing
-
-    def paint_notice(self) -> None:
-        """The newest notice in the line of the sleeping prompt and, if it is longer, that of the hints."""
-        prompt, hints = self.query_one(Prompt), self.query_one(Hints)
-        asleep = prompt.mode is None
-        rows = notice_rows(self.notices.up(time.monotonic()), self.size.width, 2 if asleep else 1)
-        prompt.say(rows[0] if rows and asleep else None)
-        below = rows[1:] if asleep else rows
-        hints.say(below[0] if below else None)
 
     @on(Hints.Dismissed)
     @on(Idle.Dismissed)
     def _notice_read(self) -> None:
         self.notices.dismiss()
-        self.paint_notice()
+        paint_notice(self)
 
     def on_resize(self, event: events.Resize) -> None:
         small = event.size.width < MIN_WIDTH or event.size.height < MIN_HEIGHT
@@ -307,31 +289,15 @@ class MainScreen(Screen[None]):
     def _prompt_closed(self, event: Prompt.Closed) -> None:
         if event.mode == "filter" and event.cancelled:
             self.controls.filter("")
-        self._show_idle()
+        show_idle(self)
         if isinstance(self.app.screen, MainScreen) and self.query_one(Prompt).mode is None:
             self.query_one(CallTable).focus()
-
-    def _show_idle(self) -> None:
-        wanted, key = self.query_one(CallTable).filter.text, self.registry.key
-        speaks = "" if "speak" in self.hidden else f"{key('speak')} speaks in the selected call, "
-        keys = f"{speaks}{key('command')} runs a command, {key('help')} helps"
-        text = f"filter: {wanted}   (Esc clears it)" if wanted else keys
-        if self.size.width < ROOMY and (under_way := self._under_way(self.call)):
-            text = under_way  # the line above the transcript may have no room for it
-        self.query_one(Prompt).idle(text)
 
     def set_filter(self, text: str) -> None:
         """Show only calls that match."""
         self.query_one(CallTable).filter = Filter(text)
-        self._show_idle()
+        show_idle(self)
         self.paint()
 
     def _complete(self, text: str) -> str | None:
         return self.registry.complete(text, choices(self.themes), self.hidden)
-
-    def _prompt_hint(self, mode: Mode, text: str) -> str:
-        if mode != "command":
-            hint = "Enter sends, Esc leaves" if mode != "filter" else "Enter keeps, Esc clears"
-            return "" if text and self.size.width < ROOMY else hint
-        parsed = self.registry.parse(text) if text.strip() else ""
-        return parsed.command.usage if isinstance(parsed, Typed) else ""
