@@ -175,3 +175,16 @@ async def test_a_reply_that_is_not_wanted_any_more_stops_the_voice_and_holds_nob
         assert await new.done == "heard"
         assert asyncio.get_running_loop().time() - began < 2
         assert voice.closed_early == 1
+
+
+@virtual_time
+async def test_a_call_that_nobody_answers_stops_the_greeting_that_was_being_made() -> None:
+    voice = StandIn("first", pause=1.0)
+    async with bench(Voices({"": [voice.speaker()]})) as it:  # type: ignore[arg-type]
+        with pytest.raises(ExceptionGroup):
+            async with asyncio.TaskGroup() as group:
+                it.mouth.prepare(LINE, group)
+                await asyncio.sleep(2.5)
+                raise LookupError("the call is over")
+        assert voice.closed_early == 1
+        assert not [task for task in asyncio.all_tasks() if "fetch" in repr(task)]

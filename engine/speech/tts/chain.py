@@ -15,19 +15,21 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, runtime_checkable
 
-from engine.media.audio import PHONE, Audio, UnsupportedAudio
-from engine.media.convert import PhoneConverter
+from engine.media.audio import PHONE, Audio
 from engine.speech.ports import SpeechUnavailable, Voice
 from engine.speech.tts.cache import AudioCache
 from engine.speech.tts.fitness import Fitness
 from engine.speech.tts.pieces import pieces, rest_after
-from engine.speech.tts.plausible import NoiseCheck, too_short
+from engine.speech.tts.plausible import too_short
 from engine.speech.tts.spoken import EngineFailure, SpokenAudio
+from engine.speech.tts.telephone import telephone
 
 log = logging.getLogger(__name__)
 
 FIRST_CHARS: Final = 160
 OTHER_CHARS: Final = 480
+FIRST_AUDIO_SECONDS: Final = 3.0
+"""How long a voice may be silent while there is another one to ask. The last one has its own limits."""
 AHEAD_MS: Final = 30_000
 """Audio of a line that may wait for its listener before the next piece is fetched."""
 MAX_PIECE_MS: Final = 180_000
@@ -106,13 +108,15 @@ class Voices:
         """Who speaks, and who can not: for the operator."""
         chain = [self._fitness[speaker.voice] for speaker in self._routes[""]]
         failing = [fitness for fitness in self._fitness.values() if fitness.state == "failing"]
-        facts: dict[str, Any] = {"engines": [fitness.to_json() for fitness in self._fitness.values()]}
-        if failing:
-            now = next((fitness.name for fitness in chain if fitness.state == "ready"), "")
-            instead = f"; {now} speaks instead" if now and chain[0].state == "failing" else ""
-            facts["error"] = "; ".join(f"{fitness.name}: {fitness.error}" for fitness in failing) + instead
-            facts["hint"] = failing[0].hint
-        return {**facts, "ok": not failing}
+        now = next((fitness.name for fitness in chain if fitness.state == "ready"), "")
+        instead = f"; {now} speaks instead" if now and chain[0].state == "failing" else ""
+        return {
+            "ok": not failing,
+            "state": "ready" if now else "failed",
+            "error": "; ".join(f"{fitness.name}: {fitness.error}" for fitness in failing) + instead,
+            "hint": failing[0].hint if failing else "",
+            "engines": [fitness.to_json() for fitness in self._fitness.values()],
+        }
 
     # -- for the lines ------------------------------------------------------------------------
 
@@ -145,7 +149,7 @@ class Voices:
     async def _fresh(self, speaker: Speaker, text: str) -> AsyncGenerator[bytes, None]:
         self._asked_at[speaker.voice] = _now()
         ms = 0
-        async with aclosing(_telephone(speaker.voice.speak(text, speaker.name))) as chunks:
+        async with aclosing(telephone(speaker.voice.speak(text, speaker.name))) as chunks:
             async for chunk in chunks:
                 ms += len(chunk) * 1000 // PHONE.bytes_per_second
                 if ms > MAX_PIECE_MS:
@@ -225,13 +229,14 @@ class _Line:
     async def _piece(self, text: str) -> None:
         """Have one piece spoken by the first voice that can."""
         rest = text
-        for speaker in self._voices.in_order(self._chain):
+        order = self._voices.in_order(self._chain)
+        for speaker in order:
             before = self._ms
             try:
-                async with aclosing(self._voices.audio(speaker, rest)) as chunks:
-                    async for chunk, cached in chunks:
-                        self._give(SpokenAudio(PHONE, chunk, speaker.label, self._failures, cached))
+                await self._by(speaker, rest, None if speaker is order[-1] else FIRST_AUDIO_SECONDS)
                 return
+            except TimeoutError:
+                self._failed(speaker, SpeechUnavailable(f"the voice gave no audio for {FIRST_AUDIO_SECONDS:g} s"))
             except SpeechUnavailable as error:
                 self._failed(speaker, error)
             except Exception as error:
@@ -240,6 +245,12 @@ class _Line:
             if self._ms > before:
                 rest = rest_after(rest, self._ms - before)
         raise SpeechUnavailable(*_all(self._failures[-len(self._chain) :]))
+
+    async def _by(self, speaker: Speaker, text: str, patience: float | None) -> None:
+        async with asyncio.timeout(patience) as limit, aclosing(self._voices.audio(speaker, text)) as chunks:
+            async for chunk, cached in chunks:
+                limit.reschedule(None)
+                self._give(SpokenAudio(PHONE, chunk, speaker.label, self._failures, cached))
 
     def _give(self, audio: SpokenAudio) -> None:
         self._ms += audio.ms
@@ -251,36 +262,6 @@ class _Line:
     def _failed(self, speaker: Speaker, error: SpeechUnavailable) -> None:
         self._voices.failed(speaker, error)
         self._failures += (EngineFailure(speaker.label, str(error), error.hint, self._ms),)
-
-
-async def _telephone(spoken: AsyncGenerator[Audio, None]) -> AsyncGenerator[bytes, None]:
-    """Telephone audio of what a voice gives; the first frame of it is looked at before anybody hears it."""
-    converter: PhoneConverter | None = None
-    check = NoiseCheck()
-    held = b""
-    begun = False
-    async with aclosing(spoken) as parts:
-        async for part in parts:
-            converter = converter or _converter(part)
-            payload = converter.feed(part.data)
-            if check.is_noise(payload):
-                raise SpeechUnavailable(
-                    "the voice gave noise instead of speech", "its audio is not in the format that it was asked for"
-                )
-            held += payload
-            begun = begun or len(held) >= PHONE.bytes_for(20)
-            if begun and held:
-                yield held
-                held = b""
-    if converter is not None and (rest := held + converter.flush()):
-        yield rest
-
-
-def _converter(part: Audio) -> PhoneConverter:
-    try:
-        return PhoneConverter(part.format)
-    except UnsupportedAudio as error:
-        raise SpeechUnavailable(str(error)) from error
 
 
 def _chunks(data: bytes) -> Iterator[bytes]:

@@ -88,7 +88,6 @@ class ElevenLabsVoice:
             )
         if not self._settings.voice_id:
             raise SpeechUnavailable("the elevenlabs voice has no voice id", f"set `{KEY}.voice_id`")
-        await self._http.open()
         await self.warm()
 
     async def warm(self) -> None:

@@ -53,20 +53,25 @@ class Service:
 
 
 class SpeechHttp:
-    """The connections to one service. Belongs to the event loop that opened it."""
+    """The connections to one service, made when they are needed. Belongs to the event loop that uses it first."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
         self._session: aiohttp.ClientSession | None = None
+        self._closed = False
 
-    async def open(self) -> None:
-        """Make the pool; connections are made when they are needed."""
-        if self._session is not None:
-            return
+    def _pool(self) -> aiohttp.ClientSession:
+        if self._closed:
+            raise SpeechUnavailable(f"the {self._service.vendor} voice was closed")
+        if self._session is None:
+            self._session = self._make_pool()
+        return self._session
+
+    def _make_pool(self) -> aiohttp.ClientSession:
         limits = self._service.limits
         trace = aiohttp.TraceConfig()
         trace.on_connection_reuseconn.append(_note_reuse)
-        self._session = aiohttp.ClientSession(
+        return aiohttp.ClientSession(
             headers=self._service.headers,
             connector=aiohttp.TCPConnector(keepalive_timeout=KEEP_ALIVE_SECONDS, limit_per_host=0),
             timeout=aiohttp.ClientTimeout(total=None, connect=limits.connect, sock_connect=limits.connect),
@@ -75,7 +80,8 @@ class SpeechHttp:
         )
 
     async def close(self) -> None:
-        """Close all connections."""
+        """Close all connections. There will be no others."""
+        self._closed = True
         if self._session is not None:
             await self._session.close()
             self._session = None
@@ -110,14 +116,13 @@ class SpeechHttp:
     async def _request(
         self, method: str, path: str, query: Mapping[str, str], body: Mapping[str, Any] | None
     ) -> aiohttp.ClientResponse:
-        if self._session is None:
-            raise SpeechUnavailable(f"the {self._service.vendor} voice has not been started")
+        pool = self._pool()
         for _ in range(2):
             used = {"reused": False}
             try:
                 return await self._within(
                     self._service.limits.first_byte,
-                    self._session.request(
+                    pool.request(
                         method,
                         self._service.base_url + path,
                         params=query,

@@ -83,7 +83,6 @@ class OpenAiVoice:
     async def start(self) -> None:
         """Open a connection and see that the key is good. Raises SpeechUnavailable."""
         self._settings.require_key()
-        await self._http.open()
         await self.warm()
 
     async def warm(self) -> None:

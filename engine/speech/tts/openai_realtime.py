@@ -39,13 +39,11 @@ class OpenAiRealtimeVoice:
         self._limits = limits or Limits()
         self._session: aiohttp.ClientSession | None = None
         self._idle: deque[RealtimeSession] = deque()
+        self._closed = False
 
     async def start(self) -> None:
         """Open a socket and have it ready, which also proves key, model and voice. Raises SpeechUnavailable."""
         self._settings.require_key()
-        if self._session is None:
-            key = self._settings.api_key
-            self._session = aiohttp.ClientSession(headers={"Authorization": f"Bearer {key}"} if key else {})
         await self.warm()
 
     async def warm(self) -> None:
@@ -83,7 +81,8 @@ class OpenAiRealtimeVoice:
                     await session.close()  # it may still be talking
 
     async def close(self) -> None:
-        """Close all sockets."""
+        """Close all sockets. There will be no others."""
+        self._closed = True
         while self._idle:
             await self._idle.popleft().close()
         if self._session is not None:
@@ -101,15 +100,18 @@ class OpenAiRealtimeVoice:
         return await self._open()
 
     async def _give_back(self, session: RealtimeSession) -> None:
-        if session.usable and len(self._idle) < MAX_IDLE and self._session is not None:
+        if session.usable and len(self._idle) < MAX_IDLE and not self._closed:
             self._idle.append(session)
         else:
             await session.close()
 
     async def _open(self) -> RealtimeSession:
         settings = self._settings
+        if self._closed:
+            raise SpeechUnavailable("the openai voice was closed")
         if self._session is None:
-            raise SpeechUnavailable("the openai voice has not been started")
+            key = settings.api_key
+            self._session = aiohttp.ClientSession(headers={"Authorization": f"Bearer {key}"} if key else {})
         try:
             async with asyncio.timeout(self._limits.connect + self._limits.first_byte):
                 socket = await self._session.ws_connect(

@@ -11,7 +11,7 @@ import pytest
 from engine.media.audio import PHONE, Audio, AudioFormat
 from engine.speech.ports import SpeechUnavailable
 from engine.speech.tts.cache import AudioCache
-from engine.speech.tts.chain import AHEAD_MS, OTHER_CHARS, WARM_SECONDS, Voices
+from engine.speech.tts.chain import AHEAD_MS, FIRST_AUDIO_SECONDS, OTHER_CHARS, WARM_SECONDS, Voices
 from engine.speech.tts.fitness import REST_SECONDS
 from engine.speech.tts.spoken import EngineFailure, SpokenAudio
 from tests.speech.tts.stand_in import MS_PER_CHARACTER, StandIn, hum
@@ -89,6 +89,22 @@ async def test_a_resting_voice_is_asked_when_all_others_fail_too() -> None:
     await spoken(voices, "One thing.")
     first.fails_after, second.fails_after = None, 0
     assert (await spoken(voices, "Another thing."))[0].engine == "first"
+
+
+@virtual_time
+async def test_nobody_waits_long_for_a_silent_voice_when_there_is_another() -> None:
+    silent, second = StandIn("silent", pause=60.0), StandIn("second")
+    pieces = await spoken(chain(silent, second))
+    assert asyncio.get_running_loop().time() == pytest.approx(FIRST_AUDIO_SECONDS)
+    assert pieces[0].failures[0].error == "the voice gave no audio for 3 s"
+    assert silent.closed_early == 1, "its request is taken back"
+
+
+@virtual_time
+async def test_a_voice_that_is_slow_but_speaks_is_not_replaced() -> None:
+    slow, second = StandIn("slow", pause=2.5), StandIn("second")
+    await spoken(chain(slow, second), "One moment.")
+    assert second.asked == []
 
 
 class Faulty(StandIn):

@@ -130,7 +130,6 @@ async def test_an_idle_connection_that_the_service_closed_costs_no_line(openai: 
 
 async def test_a_service_that_drops_a_fresh_connection_is_not_asked_again(openai: OpenAiFarEnd) -> None:
     it = OpenAiVoice(openai_settings(openai))
-    await it._http.open()
     openai.manners = Manners(deaf=True)
     with pytest.raises(SpeechUnavailable, match="can not be reached"):
         await spoken(it)
@@ -178,7 +177,6 @@ async def test_a_name_that_the_service_does_not_know_says_which_setting(
     openai: OpenAiFarEnd, change: dict[str, str], hint: str
 ) -> None:
     it = OpenAiVoice(openai_settings(openai, **change))
-    await it._http.open()
     with pytest.raises(SpeechUnavailable) as refused:
         await spoken(it)
     await it.close()

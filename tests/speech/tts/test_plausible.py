@@ -36,5 +36,5 @@ def test_a_line_has_to_be_as_long_as_its_text_at_least(synthesizer: Synthesizer)
     ms = len(synthesizer.pcm(TEXT, 8000)) // 16
     assert not too_short(TEXT, ms)
     assert not too_short(TEXT, ms // 2)
-    assert too_short(TEXT, ms // 6)
+    assert too_short(TEXT, ms // 8)
     assert not too_short("OK.", 10), "there is nothing to be said about a few letters"
