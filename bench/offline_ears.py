@@ -18,7 +18,7 @@ from engine.media.audio import AudioFormat
 from engine.speech.ports import Final as FinalText
 from engine.speech.ports import Hearing, Partial, VoiceConfirmed
 from engine.speech.stt.samples import SampleReader, Samples
-from engine.speech.stt.stream import IDLE_SECONDS, PARTIAL_SECONDS
+from engine.speech.stt.stream import IDLE_SECONDS, PARTIAL_COSTS, PARTIAL_SECONDS
 from engine.speech.stt.utterance import CHUNK, Utterance
 from engine.speech.stt.worker import _CHUNKS_PER_OPINION, _load_model
 
@@ -113,7 +113,8 @@ class OfflineListener:
         self._now = now_ms
         utterance = self._utterance
         pausing = utterance.pausing or now_ms - self._fed_at >= IDLE_SECONDS * 1000
-        due = pausing or now_ms - self._heard_at >= max(PARTIAL_SECONDS * 1000, 5 * MODEL_MS)
+        waited = now_ms - self._heard_at >= max(PARTIAL_SECONDS * 1000, PARTIAL_COSTS * MODEL_MS)
+        due = pausing or (waited and utterance.is_more_than_a_guess)
         if utterance.has_news and due and now_ms >= self._busy_until:
             while self._transcribe():
                 pass

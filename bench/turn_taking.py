@@ -35,6 +35,8 @@ from engine.live.ears import Ears  # noqa: E402
 from engine.live.turn_clock import TurnClock  # noqa: E402
 from engine.media.audio import FRAME_BYTES, FRAME_MS  # noqa: E402
 from engine.media.g711 import mulaw_to_pcm16  # noqa: E402
+from engine.media.ledger import heard_text  # noqa: E402
+from engine.media.phrases import is_nod  # noqa: E402
 from engine.media.turns import TurnSettings, TurnTaker  # noqa: E402
 from engine.media.vad import Gate  # noqa: E402
 
@@ -43,6 +45,8 @@ NO_END_MS: Final = 2500
 LEAD_FRAMES: Final = 8
 CLEAR_FRAMES: Final = 3
 """Our voice sounds on for so long after the decision to stop it."""
+HOPS: Final = 6
+"""How often the loop turns until what a listener said has reached the ears."""
 ERRORS: Final = ("false barge-in", "missed", "cut", "no end", "no turn")
 
 
@@ -52,6 +56,8 @@ class Outcome:
 
     barge_ins: list[int] = field(default_factory=list)
     answers: list[tuple[int, str]] = field(default_factory=list)
+    resumed: int = 0
+    """Interrupted lines that went on, since nothing was said."""
     texts: list[str] = field(default_factory=list)
 
 
@@ -61,6 +67,7 @@ class _Call:
     def __init__(self, situation: Situation) -> None:
         self.now = 0
         self.outcome = Outcome()
+        self._line = situation.ours
         line = at_level(synthesized(situation.ours), OUR_DB) if situation.ours else None
         self._voice = list(frames(line)) if line is not None else []
         self._echo = _echo_frames(self._voice, situation.echo)
@@ -95,9 +102,22 @@ class _Call:
             self._stopped = self.now // FRAME_MS
 
     def caller_said_nothing(self) -> None:
-        """Nothing to answer."""
+        """Nothing to answer; a line that was interrupted goes on."""
+        self.outcome.resumed += self._stopped is not None and not self.outcome.answers
+
+    def cannot_hear(self, for_good: bool) -> None:
+        """The recogniser is in this process: it does not get lost."""
+
+    def hears_again(self) -> None:
+        """As always."""
 
     def caller_said(self, text: str, clock: TurnClock) -> None:
+        if self._stopped is not None and not self.outcome.answers:  # as `LiveCall` does
+            ms = (self._stopped - self._starts) * FRAME_MS
+            heard = heard_text(self._line, ms, len(self._voice) * FRAME_MS)
+            if is_nod(text, heard, self._line[len(heard) :]):
+                self.outcome.resumed += 1
+                return
         self.outcome.answers.append((round(clock.points["ended"]), text))
 
 
@@ -149,8 +169,8 @@ async def listen(situation: Situation, recogniser: OfflineRecogniser, settings: 
         call.now += FRAME_MS
         ears.on_frame(_added(frame, call.echo()), call.now)
         listener.advance(call.now)
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
+        for _ in range(HOPS):
+            await asyncio.sleep(0)
     running.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await running
@@ -188,7 +208,9 @@ def delays(situation: Situation, outcome: Outcome) -> Iterator[tuple[str, int]]:
             yield "end", after[0] - span.until_ms
 
 
-async def run(seeds: list[int], settings: TurnSettings, wrong_only: bool) -> tuple[list[str], dict[str, Any]]:
+async def run(
+    seeds: list[int], only: list[str], settings: TurnSettings, wrong_only: bool
+) -> tuple[list[str], dict[str, Any]]:
     """All situations of all seeds: lines for a person, and the figures."""
     recogniser = OfflineRecogniser()
     kinds: dict[str, Counter[str]] = {}
@@ -196,6 +218,8 @@ async def run(seeds: list[int], settings: TurnSettings, wrong_only: bool) -> tup
     lines, rows = [], []
     for seed in seeds:
         for situation in Situations(seed).all():
+            if only and situation.kind not in only:
+                continue
             outcome = await listen(situation, recogniser, settings)
             wrong = mistakes(situation, outcome)
             for name, ms in delays(situation, outcome):
@@ -205,6 +229,7 @@ async def run(seeds: list[int], settings: TurnSettings, wrong_only: bool) -> tup
             count["interruptions"] += situation.interrupts
             count["turns"] += len(situation.said)
             count.update(wrong)
+            count["resumed"] += bool(outcome.resumed and "false barge-in" in wrong)
             heard = " | ".join(text for text in outcome.texts)
             rows.append(
                 {"seed": seed, "kind": situation.kind, "name": situation.name, "wrong": wrong, "heard": heard}
@@ -217,7 +242,13 @@ async def run(seeds: list[int], settings: TurnSettings, wrong_only: bool) -> tup
     for kind, count in (*kinds.items(), ("all", total)):
         cells = " ".join(f"{count[name]:>14}" for name in ERRORS)
         lines.append(f"{kind:<13} {count['situations']:>6} {count['turns']:>6} {cells}")
-    figures: dict[str, Any] = {"seeds": seeds, **_counts(total), "kinds": {k: _counts(c) for k, c in kinds.items()}}
+    lines.append(f"of {total['false barge-in']} false barge-ins our line went on by itself after {total['resumed']}")
+    figures: dict[str, Any] = {
+        "seeds": seeds,
+        "resumed": total["resumed"],
+        **_counts(total),
+        "kinds": {k: _counts(c) for k, c in kinds.items()},
+    }
     for name, values in waits.items():
         if values:
             spread = {f"p{share}": percentile(values, share / 100) for share in (50, 95)}
@@ -234,13 +265,14 @@ def _counts(count: Counter[str]) -> dict[str, int]:
 def main() -> int:
     parser = arguments(__doc__ or "")
     parser.add_argument("--seed", type=int, nargs="+", default=[1], help="which people, noises and moments")
+    parser.add_argument("--kind", nargs="+", default=[], help="only these: noise, echo, turn, ...")
     parser.add_argument("--wrong", action="store_true", help="list only what went wrong")
     parser.add_argument("--set", nargs="+", default=[], metavar="KEY=MS", help="other settings of turn taking")
     options = parser.parse_args()
     changes = {key: int(value) for key, _, value in (change.partition("=") for change in options.set)}
     settings = dataclasses.replace(TurnSettings(), **changes)
     try:
-        lines, figures = asyncio.run(run(options.seed, settings, options.wrong))
+        lines, figures = asyncio.run(run(options.seed, options.kind, settings, options.wrong))
     except (NoRecordings, ImportError) as missing:
         print(f"can not run: {missing}", file=sys.stderr)
         return 1

@@ -9,6 +9,7 @@ from pydantic import Field
 from engine.config.base import Positive, Section
 
 _Fraction = Annotated[float, Field(ge=0, le=1)]
+_Level = Annotated[float, Field(ge=-90, le=0)]
 _Decibels = Annotated[float, Field(ge=1, le=40)]
 
 
@@ -16,7 +17,7 @@ class TurnTaking(Section):
     """When the caller has begun, interrupts, and has finished; `silence_timeout_ms` is the rule that this refines."""
 
     complete_ms: Positive = Field(
-        default=640, description="Silence that ends a turn whose words read like a finished sentence."
+        default=720, description="Silence that ends a turn whose words read like a finished sentence."
     )
     unfinished_ms: Positive = Field(
         default=1500, description='Silence that ends a turn whose words break off: "and", half a number.'
@@ -28,10 +29,11 @@ class TurnTaking(Section):
     barge_in: bool = Field(default=True, description="Whether the caller can interrupt our voice.")
     barge_in_ms: Positive = Field(default=300, description="Voice that an interruption takes at least.")
     backchannel_ms: Positive = Field(
-        default=500, description='How long it must go on for, since an "uh-huh" is shorter.'
+        default=600, description='How long it must go on for, since an "uh-huh" is shorter.'
     )
-    unconfirmed_ms: Positive = Field(
-        default=700, description="Voice that it takes where neither words nor a second opinion confirm it."
+    unconfirmed_ms: Positive = Field(default=700, description="The same while nothing of it has been understood.")
+    barge_in_level_db: _Level = Field(
+        default=-46, description="A quieter sound does not interrupt, dBFS; -90: any may."
     )
     voice_probability: _Fraction = Field(
         default=0.5, description="Second opinion, 0 to 1, from which a sound is a voice."

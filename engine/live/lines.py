@@ -20,6 +20,7 @@ from engine.live.prepared import Prepared
 from engine.live.turn_clock import Point, TurnClock
 from engine.media.dtmf import pressed
 from engine.media.ledger import heard_text
+from engine.media.phrases import is_nod
 
 Kind = Literal["greeting", "reply", "speak", "notify", "hold", "keys"]
 """`keys` are tones and no words: `text` holds the keys, and they are not part of the transcript."""
@@ -68,6 +69,13 @@ class Utterance:
     """It had been spoken before."""
     replaced: int = 0
     """How many voices failed at it."""
+    kept: bool = False
+    """Whoever interrupts it may turn out to have said nothing: then the rest of it is said."""
+
+    @property
+    def rest(self) -> str:
+        """What of it was not heard."""
+        return self.text[len(self.heard_text) :].strip()
 
     @property
     def full_ms(self) -> int:
@@ -88,11 +96,18 @@ class Speaking(ABC):
         self._now_ms = now_ms
         self._ids = itertools.count(1)
         self._lines: dict[str, Utterance] = {}
+        self._broken: list[Utterance] = []
+        """Lines that were interrupted, in their order, until it is known what the caller said."""
 
     @property
     def speaking(self) -> bool:
         """The caller hears us now."""
         return any(line.stage is Stage.PLAYING for line in self._lines.values())
+
+    @property
+    def broken_off(self) -> bool:
+        """The caller interrupted us, and it is not known yet whether they said anything."""
+        return bool(self._broken)
 
     @property
     def busy(self) -> bool:
@@ -117,11 +132,12 @@ class Speaking(ABC):
         kind: Kind = "speak",
         clock: TurnClock | None = None,
         prepared: Prepared | None = None,
+        done: asyncio.Future[Ending] | None = None,
     ) -> Utterance:
-        """Queue a line. Raises MouthFull."""
+        """Queue a line. Raises MouthFull. `done`: who waits already for how it ends."""
         if self.full:
             raise MouthFull(f"{MAX_LINES} lines wait already")
-        done: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
+        done = done or asyncio.get_running_loop().create_future()
         say_id = f"{self._call_id[:8]}-{next(self._ids)}-{self._now_ms():.0f}"
         line = Utterance(say_id, speaker, kind, text, done, clock, prepared)
         self._lines[say_id] = line
@@ -136,12 +152,16 @@ class Speaking(ABC):
         for draft in self.silence(why):
             self._post(draft)
 
-    def interrupted(self, why: str) -> None:
+    def interrupted(self, why: str, *, keep: bool = False) -> None:
         """The caller speaks over us: the agent is silent. What a person wants said is said afterwards.
 
         Keys are not talk: a voice menu goes on speaking while they are pressed, and half a number is worse than none.
+        `keep`: it may have been nothing; `go_on` or `give_up` follows.
         """
         pressing = any(line.kind == "keys" for line in self._at(Stage.PLAYING))
+        for line in self._lines.values():
+            queued_talk = line.stage is Stage.QUEUED and line.speaker != "operator"
+            line.kept = keep and line.kind not in ("keys", "hold") and (queued_talk or line.stage is Stage.PLAYING)
         if not pressing:
             for draft in self._cut_playing():
                 self._post(draft)
@@ -150,6 +170,28 @@ class Speaking(ABC):
                 self._skip(line, why)
         if not pressing:
             self._interrupted()
+
+    def go_on(self) -> None:
+        """The caller said nothing after all: say what is left of the lines that they interrupted."""
+        broken, self._broken = self._broken, []
+        for line in broken:
+            if self.full or not any(map(str.isalnum, line.rest)):
+                _settle(line, "cut")
+                continue
+            # Whoever waits for the line waits for its rest.
+            self.say(line.rest, speaker=line.speaker, kind=line.kind, done=line.done)
+
+    def give_up(self, kind: Kind | None = None) -> None:
+        """The caller did say something: the lines that they interrupted (of this kind) stay as they are."""
+        for line in self._broken:
+            if kind in (None, line.kind):
+                _settle(line, "cut" if line.heard_text else "skipped")
+        self._broken = [line for line in self._broken if kind not in (None, line.kind)]
+
+    def was_nodded_at(self, text: str) -> bool:
+        """Did whoever interrupted us say no more than "okay", in the middle of something that asked them nothing?"""
+        broken = self._broken[0] if self._broken else None
+        return broken is not None and is_nod(text, broken.heard_text, broken.rest)
 
     def take_back(self, line: Utterance, why: str) -> None:
         """A line is not needed any more: it is cut where it is, or not begun. Others are said all the same."""
@@ -161,13 +203,15 @@ class Speaking(ABC):
             self._skip(line, why)
 
     def skip_replies(self, why: str) -> None:
-        """Drop reply lines that have not begun to play."""
+        """Drop reply lines that have not begun to play, and the rest of interrupted ones."""
+        self.give_up("reply")
         for line in self._at(Stage.QUEUED):
             if line.kind == "reply":
                 self._skip(line, why)
 
     def silence(self, why: str) -> list[Draft]:
         """Stop everything, and return the facts of it for the caller to record."""
+        self.give_up()
         drafts = self._cut_playing()
         for line in list(self._lines.values()):
             drafts.append(Draft("say.skipped", self._call_id, {"sayId": line.say_id, "why": why}))
@@ -239,8 +283,10 @@ class Speaking(ABC):
         self._lines.pop(line.say_id, None)
         if line.prepared is not None:
             line.prepared.cancel()
-        if not line.done.done():
-            line.done.set_result(ending)
+        if line.kept and ending in ("cut", "skipped"):
+            self._broken.append(line)
+        else:
+            _settle(line, ending)
 
     def _reach(self, line: Utterance, point: Point) -> None:
         clock = line.clock
@@ -251,6 +297,11 @@ class Speaking(ABC):
         if stages is not None:
             clock.reported = True
             self._post(Draft("turn.completed", self._call_id, {"turn": clock.turn, "stages": stages}))
+
+
+def _settle(line: Utterance, ending: Ending) -> None:
+    if not line.done.done():
+        line.done.set_result(ending)
 
 
 def estimated_ms(text: str) -> int:

@@ -17,6 +17,7 @@ def turn_settings(config: Config) -> TurnSettings:
         min_speech_ms=taking.min_speech_ms,
         barge_in=taking.barge_in,
         barge_in_ms=taking.barge_in_ms,
+        barge_in_level_db=taking.barge_in_level_db,
         backchannel_ms=taking.backchannel_ms,
         unconfirmed_ms=taking.unconfirmed_ms,
         voice_probability=taking.voice_probability,

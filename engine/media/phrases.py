@@ -13,6 +13,7 @@ from typing import Final
 _WORD: Final = re.compile(r"[^\W_]+(?:['\u2019-][^\W_]+)*")
 _BACKCHANNEL_WORDS: Final = 3
 _ECHO_WORDS: Final = 4
+_REST_WORDS: Final = 4
 
 
 def _listed(text: str) -> frozenset[str]:
@@ -20,9 +21,14 @@ def _listed(text: str) -> frozenset[str]:
 
 
 _BACKCHANNEL: Final = _listed(
-    "uh-huh uhhuh mhm mm mmm mm-hmm hm hmm um uh huh ah aha oh ok okay yeah yes yep yup right sure good great fine"
-    " nice cool wow really alright all i see got it thanks thank you"
+    "uh-huh uhhuh mhm mm mmm mm-hmm m-hm hm hmm um uh huh ah aha oh ok okay yeah yes yep yup yah right sure good"
+    " great fine nice cool wow really alright thanks exactly yay you"
 )
+"""With what recognisers make of an "uh-huh" or a cough: "you" alone is nobody's whole answer."""
+_BACKCHANNEL_PHRASES: Final = ("all right", "i see", "got it", "thank you", "i know", "of course", "mm hmm", "uh huh")
+_BACKCHANNEL_BEGINNINGS: Final = frozenset(phrase.split()[0] for phrase in _BACKCHANNEL_PHRASES)
+_NEVER_LAST: Final = _listed("a an the and or but so because if my your")
+"""Words that end nothing, not even with a question mark."""
 _UNFINISHED: Final = _listed(
     "a an the and or but so because if to of in on at for from with by my your is are was um uh er like"
     " about than i we i'm it's he she they you're we're maybe until between"
@@ -61,6 +67,8 @@ def breaks_off(text: str) -> bool:
     stripped = text.rstrip(" \"')\u201d\u2019")
     if stripped.endswith((",", "..", "\u2026", "-", ":")):
         return True
+    if spoken[-1] in _NEVER_LAST:
+        return True
     return _is_open_number(spoken) or (spoken[-1] in _UNFINISHED and not stripped.endswith(("?", "!")))
 
 
@@ -82,7 +90,24 @@ def _is_open_number(spoken: Sequence[str]) -> bool:
 
 def is_backchannel(spoken: Sequence[str]) -> bool:
     """Nothing but "uh-huh", "okay", "I see": words that listeners say without wanting the turn."""
-    return len(spoken) <= _BACKCHANNEL_WORDS and all(word in _BACKCHANNEL for word in spoken)
+    if len(spoken) > _BACKCHANNEL_WORDS:
+        return False
+    text = f" {' '.join(spoken)} "
+    for phrase in _BACKCHANNEL_PHRASES:
+        text = text.replace(f" {phrase} ", " ")
+    left = text.split()
+    # The last word may be the first of such a phrase that is still being said.
+    return all(word in _BACKCHANNEL for word in left[:-1]) and (
+        not left or left[-1] in _BACKCHANNEL or left[-1] in _BACKCHANNEL_BEGINNINGS
+    )
+
+
+def is_nod(text: str, heard: str, rest: str) -> bool:
+    """Is `text`, said over a line of ours of which `heard` was heard and `rest` was not, no more than a nod?
+
+    After a question "yes" is an answer, and so it is where our line was all but over.
+    """
+    return "?" not in heard and len(words(rest)) >= _REST_WORDS and is_backchannel(words(text))
 
 
 def is_echo(spoken: Sequence[str], ours: Sequence[str]) -> bool:

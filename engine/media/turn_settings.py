@@ -11,7 +11,7 @@ class TurnSettings:
 
     silence_ms: int = 800
     """Silence after the last voiced sample that ends the turn."""
-    complete_ms: int = 640
+    complete_ms: int = 720
     """The same when the words so far read like a finished sentence (never longer than `silence_ms`). Shorter answers
     sooner, and interrupts those who pause between two sentences: 0.6 to 0.7 s is usual."""
     unfinished_ms: int = 1500
@@ -26,10 +26,13 @@ class TurnSettings:
     """Whether our voice can be interrupted at all."""
     barge_in_ms: int = 300
     """Voiced audio within `window_ms` that a barge-in takes at least ..."""
-    backchannel_ms: int = 500
+    backchannel_ms: int = 600
     """... spread over at least this long, because an "uh-huh" is shorter; words can shorten or double it."""
     unconfirmed_ms: int = 700
-    """Voiced audio that a barge-in takes when nobody gave a second opinion and there are no words."""
+    """The same while there are no words, and voiced audio when nobody gave a second opinion either."""
+    barge_in_level_db: float = -46.0
+    """A quieter sound does not interrupt, dBFS: the next room, or an echo that is all but gone. Whoever whispers into
+    a telephone is at -40."""
     window_ms: int = 1000
     """How far back voiced audio counts for a barge-in."""
     voice_probability: float = 0.5

@@ -14,8 +14,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from engine.media.audio import FRAME_MS
+from engine.media.background import FAR_DB, Background
 from engine.media.phrases import breaks_off, is_backchannel, is_echo, sounds_finished, words
 from engine.media.turn_settings import TurnSettings as TurnSettings
 from engine.media.vad import GateFrame
@@ -56,6 +58,13 @@ class FalseStart:
     backchannel: bool = False
 
 
+_MAY_GO_ON: Final = 2
+_STILL_MS: Final = 100
+"""Somebody who made a sound so recently is still speaking."""
+_NEAR_SHARE: Final = 0.08
+_FAR_SHARE: Final = 0.001
+"""How much of each frame goes into the mean level of the caller's voice: their own frames, and others."""
+
 TurnEvent = SpeechStarted | BargeIn | EndOfTurn | FalseStart
 
 
@@ -68,6 +77,7 @@ class _Turn:
         "echo_ms",
         "endpoint_ms",
         "from_ms",
+        "level_db",
         "started",
         "text",
         "text_at_ms",
@@ -75,7 +85,9 @@ class _Turn:
         "voiced_ms",
     )
 
-    def __init__(self, from_ms: int, now_ms: int) -> None:
+    def __init__(self, from_ms: int, now_ms: int, level_db: float) -> None:
+        self.level_db = level_db
+        """The mean level of its voice."""
         self.from_ms = from_ms
         self.until_ms = now_ms
         self.voiced_ms = 0
@@ -121,6 +133,7 @@ class TurnTaker:
         self._turn: _Turn | None = None
         self._overlap: _Overlap | None = None
         self._our_words: tuple[str, ...] = ()
+        self._background = Background()
 
     @property
     def caller_speaks(self) -> bool:
@@ -149,9 +162,13 @@ class TurnTaker:
     def partial(self, text: str, now_ms: int) -> None:
         """What the recogniser believes so far. Ignored while nothing is going on."""
         self._now = max(self._now, now_ms)
-        if self._turn is not None:
-            self._turn.text = text.strip()
-            self._turn.text_at_ms = self._now
+        turn = self._turn
+        if turn is None:
+            return
+        if turn.voiced_ms < self.settings.barge_in_ms and self._now - turn.until_ms < _STILL_MS:
+            return  # the first tenths of a second of a word are a guess
+        turn.text = text.strip()
+        turn.text_at_ms = self._now
 
     def endpoint(self, now_ms: int) -> None:
         """The recogniser itself holds that the caller has finished. More sound takes that back."""
@@ -184,21 +201,37 @@ class TurnTaker:
 
     def _hear(self, gate: GateFrame) -> None:
         """Put the frame into the bit history; lost frames leave as many zeros as time has passed."""
+        self._background.hear(gate.level_db)
         now, voiced = self._now, gate.voiced
         last = self._last_frame_ms
         self._last_frame_ms = now
         steps = 1 if last is None else max(1, min(self._window_frames, round((now - last) / FRAME_MS)))
+        if voiced and self._turn is None:
+            self._turn = _Turn(now - FRAME_MS, now, gate.level_db)
+        turn = self._turn
+        voiced = voiced and turn is not None and self._is_near(turn, gate.level_db)
         self._bits = (self._bits << steps | voiced) & self._window_mask
         if self._overlap is not None:
-            self._overlap.bits = (self._overlap.bits << steps | voiced) & self._window_mask
-        if not voiced:
+            interrupts = voiced and gate.level_db >= self.interrupting_db
+            self._overlap.bits = (self._overlap.bits << steps | interrupts) & self._window_mask
+        if not voiced or turn is None:
             return
-        if self._turn is None:
-            self._turn = _Turn(now - FRAME_MS, now)
-        self._turn.voiced_ms += FRAME_MS
+        turn.voiced_ms += FRAME_MS
         # One lone frame is a click: it must not keep a turn alive.
-        if not self._turn.started or (self._bits & 0b111).bit_count() >= 2:
-            self._turn.until_ms = now
+        if not turn.started or (self._bits & 0b111).bit_count() >= 2:
+            turn.until_ms = now
+
+    @property
+    def interrupting_db(self) -> float:
+        """The level that a sound needs to count for a barge-in, dBFS: a set one, or what is known of this line."""
+        return max(self.settings.barge_in_level_db, self._background.above_db)
+
+    @staticmethod
+    def _is_near(turn: _Turn, level_db: float) -> bool:
+        """Does the sound come from whoever has the turn, and not from behind them?"""
+        near = level_db >= turn.level_db - FAR_DB
+        turn.level_db += (level_db - turn.level_db) * (_NEAR_SHARE if near else _FAR_SHARE)
+        return near
 
     def _decide(self, gate_open: bool, we_speak: bool) -> Sequence[TurnEvent]:
         turn = self._turn
@@ -232,8 +265,13 @@ class TurnTaker:
             return False
         if spoken and is_backchannel(spoken):
             needed_ms *= 2
-        elif spoken and turn.from_ms >= overlap.since_ms and heard_ms >= settings.min_speech_ms:
-            return True
+        elif not spoken:
+            needed_ms = settings.unconfirmed_ms
+        elif turn.from_ms >= overlap.since_ms and heard_ms >= settings.min_speech_ms:
+            # One word may be the first of "all right"; more of them, or a pause, tell.
+            needed_ms = 0 if len(spoken) > _MAY_GO_ON or self._now - turn.until_ms >= _STILL_MS else needed_ms
+            if needed_ms == 0:
+                return True
         if heard_ms < settings.barge_in_ms or over_ms < needed_ms:
             return False
         if overlap.best is None and not spoken:
@@ -264,6 +302,8 @@ class TurnTaker:
         if we_speak and overlap is not None and not turn.barged and turn.from_ms >= overlap.since_ms:
             return FalseStart(self._now, turn.until_ms, backchannel=self._is_voice(turn))
         if self._is_voice(turn):
+            if words(turn.text):
+                self._background.was_caller(turn.level_db, self._now - turn.from_ms)
             return EndOfTurn(turn.until_ms, self._now, turn.from_ms)
         return FalseStart(self._now, turn.until_ms)
 

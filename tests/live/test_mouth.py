@@ -5,7 +5,7 @@ import base64
 import itertools
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Final
 
 import orjson
 import pytest
@@ -262,6 +262,65 @@ async def test_a_line_that_could_not_be_prepared_is_made_when_it_is_its_turn() -
         prepared = it.mouth.prepare(text, group)
         line = it.mouth.say(text, kind="greeting", prepared=prepared)
         assert await line.done == "heard", line.error
+
+
+LONG: Final = "We have Tuesday at ten, Wednesday at half past two, and Friday in the afternoon."
+
+
+@virtual_time
+async def test_a_line_that_was_interrupted_for_nothing_goes_on_where_it_was_cut() -> None:
+    async with bench() as it:
+        line, after = it.mouth.say(LONG, kind="reply"), it.mouth.say("Which one suits you?", kind="reply")
+        await asyncio.sleep(1.5)
+        it.mouth.interrupted("the caller interrupted", keep=True)
+        assert it.mouth.broken_off and not line.done.done() and not after.done.done()
+        heard = line.heard_text
+        assert heard and not it.mouth.speaking
+        await asyncio.sleep(1)
+        it.mouth.go_on()
+        assert await line.done == "heard" and await after.done == "heard"
+        assert it.voice.asked[-2:] == [LONG[len(heard) :].strip(), "Which one suits you?"]
+        assert it.types().count("say.cut") == 1 and it.types().count("say.heard") == 2
+
+
+@virtual_time
+async def test_a_line_that_was_interrupted_for_a_reason_stays_cut_and_tells_whoever_waits() -> None:
+    async with bench() as it:
+        line, after = it.mouth.say(LONG, kind="reply"), it.mouth.say("Which one suits you?", kind="reply")
+        await asyncio.sleep(1.5)
+        it.mouth.interrupted("the caller interrupted", keep=True)
+        it.mouth.give_up()
+        assert (await line.done, await after.done) == ("cut", "skipped")
+        it.mouth.go_on()
+        assert not it.mouth.busy
+
+
+@virtual_time
+async def test_a_newer_reply_gives_up_the_interrupted_one_and_the_end_of_the_call_everything() -> None:
+    async with bench() as it:
+        reply, said = it.mouth.say(LONG, kind="reply"), it.mouth.say("And a word from the desk.", kind="speak")
+        await asyncio.sleep(1.5)
+        it.mouth.interrupted("the caller interrupted", keep=True)
+        it.mouth.skip_replies("a newer turn of the caller")
+        assert await reply.done == "cut" and not said.done.done()
+        it.mouth.cut("the call ended")
+        assert await said.done == "skipped" and not it.mouth.busy
+
+
+@virtual_time
+async def test_a_nod_in_the_middle_of_a_line_is_told_from_an_answer() -> None:
+    async with bench() as it:
+        it.mouth.say(LONG)
+        await asyncio.sleep(1.5)
+        assert not it.mouth.was_nodded_at("Okay.")
+        it.mouth.interrupted("the caller interrupted", keep=True)
+        assert it.mouth.was_nodded_at("Okay.")
+        assert not it.mouth.was_nodded_at("Okay, stop.")
+        it.mouth.give_up()
+        it.mouth.say("Is that all right? Then I will write it down for you now.")
+        await asyncio.sleep(1.5)
+        it.mouth.interrupted("the caller interrupted", keep=True)
+        assert not it.mouth.was_nodded_at("Yes.")
 
 
 class Faulty(Voice):

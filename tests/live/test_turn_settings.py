@@ -22,7 +22,9 @@ def test_each_key_changes_the_setting_of_its_name() -> None:
     for name, default in Config().turn_taking.model_dump().items():
         if name in ELSEWHERE:
             continue
-        other = not default if isinstance(default, bool) else 0.25 if isinstance(default, float) else default + 20
+        other = (
+            not default if isinstance(default, bool) else default / 2 if isinstance(default, float) else default + 20
+        )
         config = parse_config(f"turn_taking: {{{name}: {str(other).lower()}}}".encode(), None, {}).config
         assert turn_settings(config) == dataclasses.replace(TurnSettings(), **{name: other}), name
 

@@ -175,9 +175,51 @@ def test_a_short_word_without_any_second_opinion_is_a_turn() -> None:
 
 
 def test_sustained_confirmed_speech_over_our_voice_is_a_barge_in() -> None:
-    line = overlapped().voice(300).confirm(0.9).voice(300)
+    line = overlapped().voice(300).confirm(0.9).voice(500)
     assert line.kinds() == [SpeechStarted, BargeIn]
-    assert line.events[-1] == BargeIn(at_ms=11_500, voiced_from_ms=11_000, voiced_until_ms=11_500)
+    assert line.events[-1] == BargeIn(at_ms=11_700, voiced_from_ms=11_000, voiced_until_ms=11_700)
+
+
+def test_words_make_a_barge_in_sooner() -> None:
+    line = overlapped().voice(300).partial("No").voice(280)
+    assert line.kinds() == [SpeechStarted]
+    assert line.voice(20).events[-1] == BargeIn(at_ms=11_600, voiced_from_ms=11_000, voiced_until_ms=11_600)
+    assert overlapped().voice(320).partial("No, not Monday").voice(20).kinds() == [SpeechStarted, BargeIn]
+
+
+def test_a_guess_at_the_first_tenths_of_a_second_is_no_word() -> None:
+    line = overlapped().voice(120).partial("Stop it now").voice(120)
+    assert line.kinds() == [SpeechStarted]
+
+
+def test_a_room_full_of_talk_does_not_interrupt_and_whoever_is_louder_does() -> None:
+    babble = GateFrame(open=True, voiced=True, level_db=-36.0, floor_db=-50.0)
+    line = Line().hear(babble, 2000)
+    line.we_speak = True
+    line.hear(babble, 400).confirm(0.9).partial("and then they said").hear(babble, 2000)
+    assert line.kinds() == [SpeechStarted]
+    assert line.voice(720).kinds() == [SpeechStarted, BargeIn]
+
+
+def test_a_sound_far_below_the_callers_own_voice_does_not_interrupt() -> None:
+    line = Line().voice(900).partial("On Thursday at three.").quiet(3000)
+    line.we_speak = True
+    television = GateFrame(open=True, voiced=True, level_db=-43.0, floor_db=-60.0)
+    line.hear(television, 1000).confirm(0.9).partial("in other news").hear(television, 500)
+    assert BargeIn not in line.kinds()
+
+
+def test_a_voice_behind_the_caller_does_not_keep_their_turn_open() -> None:
+    behind = GateFrame(open=True, voiced=True, level_db=-43.0, floor_db=-60.0)
+    assert Line().voice(900).hear(behind, 800).kinds() == [SpeechStarted, EndOfTurn]
+
+
+def test_a_whisper_below_the_set_level_does_not_interrupt() -> None:
+    whisper = GateFrame(open=True, voiced=True, level_db=-48.0, floor_db=-65.0)
+    assert overlapped().hear(whisper, 2000).kinds() == [SpeechStarted]
+    line = Line(TurnSettings(barge_in_level_db=-55))
+    line.we_speak = True
+    assert line.quiet(1000).hear(whisper, 2000).kinds() == [SpeechStarted, BargeIn]
 
 
 def test_a_barge_in_comes_once_while_our_voice_plays_and_the_turn_goes_on() -> None:
@@ -205,7 +247,7 @@ def test_a_cough_over_our_voice_is_not_a_barge_in() -> None:
 def test_an_uh_huh_over_our_voice_is_a_backchannel() -> None:
     line = overlapped().voice(420).confirm(0.95).quiet(200).partial("Uh-huh.").quiet(800)
     assert line.kinds() == [SpeechStarted, FalseStart]
-    assert line.events[-1] == FalseStart(12_060, 11_420, backchannel=True)
+    assert line.events[-1] == FalseStart(12_140, 11_420, backchannel=True)
 
 
 def test_a_short_word_that_means_something_is_a_barge_in_as_soon_as_it_is_read() -> None:
@@ -252,7 +294,7 @@ def test_our_own_words_coming_back_do_not_interrupt_us() -> None:
 def test_speech_that_began_before_our_voice_counts_from_when_our_voice_began() -> None:
     line = Line().voice(1000).confirm(0.9)
     line.we_speak = True
-    line.voice(400).confirm(0.9)
+    line.voice(600).confirm(0.9)
     assert line.kinds() == [SpeechStarted]
     assert line.voice(120).kinds() == [SpeechStarted, BargeIn]
 
