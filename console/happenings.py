@@ -225,6 +225,20 @@ def _on_say_failed(board: Board, event: Event) -> None:
     board.note(event, f"line not spoken: {_text(event.data, 'error')}", bad=True)
 
 
+def _on_fallback(board: Board, event: Event) -> None:
+    """Another voice speaks: the operator should know why, and that it is heard."""
+    failed, to = clean(_text(event.data, "engine"), 60), clean(_text(event.data, "to"), 60)
+    hint = _text(event.data, "hint")
+    why = f"{_text(event.data, 'error')}{'. ' + hint if hint else ''}"
+    board.note(event, f"{to or 'another voice'} speaks instead of {failed}: {why}", bad=True)
+
+
+def _on_say_cut(board: Board, event: Event) -> None:
+    """A caller who interrupts is no trouble; a voice that broke off is."""
+    if why := _text(event.data, "error"):
+        board.note(event, f"the voice broke off: {why}", bad=True)
+
+
 def _on_say_heard(board: Board, event: Event) -> None:
     if board.trouble.get(event.call_id or "") == REPLY_FAILED:
         board.trouble.pop(event.call_id or "", None)
@@ -286,7 +300,9 @@ HANDLERS: Final[Mapping[str, Callable[[Board, Event], None]]] = {
     "floor.changed": _on_floor,
     "operator.acted": _on_operator,
     "reply.failed": _on_reply_failed,
+    "say.cut": _on_say_cut,
     "say.failed": _on_say_failed,
+    "say.fallback": _on_fallback,
     "say.heard": _on_say_heard,
     "speech.failed": _on_speech_failed,
     "speech.final": _on_final,

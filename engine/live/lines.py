@@ -274,7 +274,7 @@ class Speaking(ABC):
             return self._was_heard(line, ms, confirmed=confirmed)
         data: dict[str, object] = {"sayId": line.say_id, "heardMs": ms, "heardText": text}
         if line.error:
-            data["why"] = line.error
+            data["error"] = line.error
         self._end(line, "cut")
         return Draft("say.cut", self._call_id, data)
 

@@ -43,7 +43,7 @@ async def test_a_line_whose_voice_breaks_off_is_heard_as_far_as_it_came_and_reco
         assert await line.done == "cut"
         assert asyncio.get_running_loop().time() == pytest.approx(2.0, abs=0.1), "what there was is played"
         (cut,) = facts(it, "say.cut")
-        assert cut["why"] == "the connection broke"
+        assert cut["error"] == "the connection broke"
         assert cut["heardMs"] == 2000
         assert LINE.startswith(cut["heardText"])
         assert 0 < len(cut["heardText"]) < len(LINE)
