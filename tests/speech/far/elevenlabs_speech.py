@@ -41,6 +41,9 @@ class ElevenLabsFarEnd(SpeechServer):
         """The key may speak and nothing else."""
         self._synthesizer = synthesizer
 
+    def audio(self, text: str) -> bytes:
+        return self.mulaw(text)
+
     def mulaw(self, text: str) -> bytes:
         """What is spoken for `text`."""
         return pcm16_to_mulaw(self._synthesizer.pcm(text, 8_000))
@@ -57,7 +60,7 @@ class ElevenLabsFarEnd(SpeechServer):
             return web.json_response(NOT_VALID, status=422)
         if request.query.get("output_format") != "ulaw_8000":
             return web.json_response(error("output_format_not_allowed", "not that one"), status=403)
-        return await self.answer(request, self.mulaw)
+        return await self.answer(request)
 
     async def voice(self, request: web.Request) -> web.Response:
         voice_id = request.match_info["voice_id"]

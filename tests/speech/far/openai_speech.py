@@ -55,6 +55,9 @@ class OpenAiFarEnd(SpeechServer):
         self._synthesizer = synthesizer
         self._ids = itertools.count(1)
 
+    def audio(self, text: str) -> bytes:
+        return self.pcm(text)
+
     def pcm(self, text: str) -> bytes:
         """What is spoken for `text`: 24 kHz."""
         return self._synthesizer.pcm(text, 24_000)
@@ -74,7 +77,7 @@ class OpenAiFarEnd(SpeechServer):
             return web.json_response(error("invalid_value", "Invalid value for voice", param="voice"), status=400)
         if not 0 < len(body.get("input", "")) <= MAX_CHARS or body.get("response_format") != "pcm":
             return web.json_response(error("invalid_value", "bad input or format", param="input"), status=400)
-        return await self.answer(request, self.pcm)
+        return await self.answer(request)
 
     async def model(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]

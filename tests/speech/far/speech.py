@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,7 +27,7 @@ class Synthesizer:
         self._kept: dict[str, bytes] = {}
 
     def pcm(self, text: str, rate: int) -> bytes:
-        """Signed 16-bit samples at `rate` Hz. What both rates can hold of pico's spectrum is there, and nothing else."""
+        """Signed 16-bit samples at `rate` Hz: what both rates can hold of the spectrum, and nothing else."""
         if text not in self._kept:
             self._kept[text] = bytes(self._engine.speak(text.replace("<", " ").replace(">", " ")) or b"")
         samples = np.frombuffer(self._kept[text], np.int16).astype(np.float64)
@@ -82,12 +82,11 @@ class Asked:
     body: dict[str, Any]
     at: float
     peer: object
+    began: float = 0.0
+    """When the first byte was written."""
     sent: int = 0
     gone: asyncio.Event = field(default_factory=asyncio.Event)
     """The client went away before the end."""
-
-
-Audio = Callable[[str], bytes]
 
 
 class SpeechServer:
@@ -106,7 +105,11 @@ class SpeechServer:
         """What was to be spoken."""
         return [str(asked.body.get("input") or asked.body.get("text")) for asked in self.asked]
 
-    async def answer(self, request: web.Request, audio: Audio) -> web.StreamResponse:
+    def audio(self, text: str) -> bytes:
+        """What is spoken for `text`, as it goes over the wire."""
+        raise NotImplementedError
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
         """Answer one request for speech."""
         manners = self.turns.pop(0) if self.turns else self.manners
         now = asyncio.get_running_loop().time()
@@ -120,15 +123,13 @@ class SpeechServer:
         if manners.status != 200:
             return _refusal(manners)
         try:
-            speech = audio(self.texts[-1]) if manners.body is None else manners.body
+            speech = self.audio(self.texts[-1]) if manners.body is None else manners.body
             return await self._stream(request, manners, asked, speech)
         except (asyncio.CancelledError, ConnectionResetError):
             asked.gone.set()
             raise
 
-    async def _stream(
-        self, request: web.Request, manners: Manners, asked: Asked, data: bytes
-    ) -> web.StreamResponse:
+    async def _stream(self, request: web.Request, manners: Manners, asked: Asked, data: bytes) -> web.StreamResponse:
         headers = {"Content-Type": manners.content_type or self._audio_type}
         response = web.StreamResponse(headers=headers)
         if manners.short_by is not None:
@@ -138,6 +139,7 @@ class SpeechServer:
             response.enable_chunked_encoding()
         await asyncio.sleep(manners.first_byte)
         await response.prepare(request)
+        asked.began = asyncio.get_running_loop().time()
         for chunk in _cut(data, manners):
             await response.write(chunk)
             asked.sent += len(chunk)
