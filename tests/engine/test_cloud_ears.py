@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from engine.calls import Call, State, ladder
+from engine.calls import Call, State, first_missing, ladder
 from engine.clock import epoch_ms
 from engine.config import Config, parse_config
 from engine.config.speech import Streaming
-from engine.live.deafness import FAREWELL
+from engine.live.deafness import EXCUSE, FAREWELL
 from engine.media.audio import PHONE
 from engine.speech.factory import make_recogniser
 from engine.speech.ports import Final, SpeechUnavailable
@@ -110,6 +110,22 @@ async def test_a_vendor_that_dies_in_a_call_is_replaced_by_the_next(start: Start
         health = run.engine.health()["speech"]["stt"]
         assert health["ok"] and health["using"] == "elevenlabs" and "503" in health["error"]
         assert other.problems == []
+
+
+async def test_a_caller_whom_nobody_hears_for_a_while_is_told_and_the_call_goes_on(start: Start) -> None:
+    async with far_openai(openai.Manners(texts=[OPENING])) as far:
+        run = await begin(start, streaming(far))
+        call = await run.ring_in("Grace Young")
+        await run.until_call(call.call_id, lambda call: "heard" in call.rungs)
+        far.manners = openai.Manners(http_status=503)
+        far.break_off()
+        told = await run.until_call(call.call_id, lambda call: EXCUSE in [line.text for line in call.transcript])
+        assert told.deaf and first_missing(told, epoch_ms()) is not None
+        far.manners = openai.Manners(texts=[OPENING])
+        again = await run.until_call(call.call_id, lambda call: not call.deaf)
+        assert again.live
+        before = len(heard(again))
+        await run.until_call(call.call_id, has_heard(before + 1))
 
 
 async def test_a_call_that_nobody_hears_says_goodbye_and_ends_with_an_error(start: Start) -> None:

@@ -71,6 +71,10 @@ class RecogniserChain:
         """Whom to ask, the best first: as configured, with those behind that failed a moment ago."""
         return sorted(self._engines, key=self._avoided)  # stable
 
+    def untried(self, but: Recogniser) -> list[Recogniser]:
+        """Who has not failed of late, except one."""
+        return [engine for engine in self._engines if engine is not but and not self._avoided(engine)]
+
     def works(self, name: str) -> None:
         """A recogniser hears a call."""
         self._standing[name] = Standing("ready")

@@ -22,7 +22,7 @@ from engine.media.convert import PhoneUpsampler
 from engine.speech.ports import Hearing, Lost, SpeechUnavailable, VoiceConfirmed
 from engine.speech.stt.commits import Commits
 from engine.speech.stt.session import Answer, Ready, fit_to_tell, socket_url, words_of
-from engine.speech.stt.vendor import VendorRecogniser
+from engine.speech.stt.vendor_recogniser import VendorRecogniser
 
 log = logging.getLogger(__name__)
 

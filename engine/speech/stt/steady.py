@@ -213,6 +213,10 @@ class _Attempts:
             self._queue.pop(0)
             self._pauses = self._budget()
             return _Step(0.0 if not self._exhausted else SLOW_SECONDS, following.name, again=self._exhausted)
+        if untried := self._chain.untried(self.engine):  # an earlier one, which may work again by now
+            self._queue = untried
+            self._pauses = self._budget()
+            return _Step(0.0, untried[0].name)
         again, self._exhausted = self._exhausted, True
         self._restart()
         return _Step(SLOW_SECONDS, final=True, again=again)

@@ -1,8 +1,8 @@
 """One call's recognition at a vendor: a WebSocket, whatever is said on it.
 
 What a vendor's messages look like is a `Session`, which is pure; the socket, its limits and its clock are here. A
-listener exists once the vendor has said that it is ready. From then on audio waits in an outbox of ten seconds while
-the socket is slow, and whatever is the matter ends in a `Lost` that says what.
+listener exists once the vendor has said that it is ready (`engine.speech.stt.vendor_recogniser`). From then on audio
+waits in an outbox of ten seconds while the socket is slow, and any trouble ends in a `Lost` that says what it is.
 
 Sockets are aiohttp's: the vendors' own clients cost 50 to 100 times as much processor time per frame.
 """
@@ -13,16 +13,14 @@ import asyncio
 import contextlib
 import json
 import logging
-import time
-from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
 import aiohttp
 
-from engine.media.audio import PHONE, SILENCE, AudioFormat
-from engine.speech.ports import Hearing, Lost, Partial, SpeechUnavailable
+from engine.media.audio import PHONE, SILENCE
+from engine.speech.ports import Hearing, Lost, Partial
 from engine.speech.stt.commits import TooManyItems
 from engine.speech.stt.mailbox import Mailbox
 from engine.speech.stt.outbox import Outbox
@@ -30,8 +28,6 @@ from engine.speech.stt.session import Answer, Ready, Session, fit_to_tell
 
 log = logging.getLogger(__name__)
 
-CONNECT_SECONDS: Final = 8.0
-"""From nothing to the vendor's word that it is ready."""
 GATHER_SECONDS: Final = 0.06
 """Audio is sent in pieces of about this length; the end of an utterance sends the rest at once."""
 PIECE_BYTES: Final = PHONE.bytes_for(500)
@@ -40,91 +36,22 @@ PACE_SECONDS: Final = 0.02
 """Pause after such a piece: what has gathered is caught up with at 25 times the pace of speech, not all at once."""
 SEND_SECONDS: Final = 5.0
 """How long the socket may take a message."""
+REASON_SECONDS: Final = 0.3
+"""How long a broken connection is read from before it is called broken."""
 STALL_SECONDS: Final = 5.0
 """How long the text of an utterance may take."""
-HEARTBEAT_SECONDS: Final = 8.0
-"""How often a ping is sent; a pong may take half of it."""
-CLOSE_SECONDS: Final = 1.0
 LATE_SECONDS: Final = 120.0
 """How much older than its lifetime a session may get while it is in use."""
-MAX_MESSAGE: Final = 1 << 20
 _TICK_SECONDS: Final = 0.1
 _BREATH: Final = bytes((SILENCE,)) * PHONE.bytes_for(100)
 
 
-class _Over(Exception):
+class Over(Exception):
     """This listener has ended."""
 
     def __init__(self, lost: Lost) -> None:
         super().__init__(lost.why)
         self.lost = lost
-
-
-class VendorRecogniser(ABC):
-    """The `Recogniser` port: one socket for each call."""
-
-    name: str
-
-    def __init__(self) -> None:
-        self._http: aiohttp.ClientSession | None = None
-
-    @abstractmethod
-    def session(self) -> Session:
-        """A new session, not connected yet. Raises SpeechUnavailable."""
-
-    async def start(self) -> None:
-        """Open a session, so that a key or a model that does not work is known before a call needs it."""
-        listener = await self.listen(PHONE)
-        await listener.close()
-
-    async def listen(self, format: AudioFormat) -> VendorListener:  # noqa: A002
-        """A listener whose session is ready. Raises SpeechUnavailable, also for any other format than the telephone
-        line's: vendors get the audio as it comes."""
-        if format != PHONE:
-            raise SpeechUnavailable(f"{self.name} is sent mu-law at 8 kHz, not {format}", hopeless=True)
-        session = self.session()
-        if self._http is None:
-            self._http = aiohttp.ClientSession()
-        return await connect(self._http, session)
-
-    async def close(self) -> None:
-        """Let go of connections."""
-        if self._http is not None:
-            await self._http.close()
-            self._http = None
-
-
-async def connect(
-    http: aiohttp.ClientSession, session: Session, now: Callable[[], float] = time.monotonic
-) -> VendorListener:
-    """Connect and wait until the vendor is ready. Raises SpeechUnavailable."""
-    try:
-        async with asyncio.timeout(CONNECT_SECONDS):
-            socket = await http.ws_connect(
-                session.url,
-                headers=session.headers,
-                heartbeat=HEARTBEAT_SECONDS,
-                max_msg_size=MAX_MESSAGE,
-                timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_SECONDS),
-            )
-            try:
-                for message in session.greeting():
-                    await socket.send_str(message)
-                await _until_ready(socket, session, now)
-            except BaseException:
-                await socket.close()
-                raise
-    except TimeoutError:
-        why = f"{session.name} was not ready within {CONNECT_SECONDS:.0f} s"
-        raise SpeechUnavailable(why, f"is {_host(session)} reachable from here?") from None
-    except aiohttp.WSServerHandshakeError as error:
-        raise _unavailable(session.refused(error.status), session) from error
-    except _Over as over:
-        raise _unavailable(over.lost, session) from over
-    except (aiohttp.ClientError, OSError) as error:
-        why = f"{session.name} can not be reached: {str(error) or type(error).__name__}"
-        raise SpeechUnavailable(why, f"is {_host(session)} reachable from here?") from error
-    return VendorListener(socket, session, now)
 
 
 class VendorListener:
@@ -181,32 +108,32 @@ class VendorListener:
             async with asyncio.TaskGroup() as group:
                 for work in (self._read, self._write, self._watch):
                     group.create_task(work())
-        except* _Over as over:
+        except* Over as over:
             first = over.exceptions[0]
-            assert isinstance(first, _Over)
+            assert isinstance(first, Over)
             self._mailbox.put(replace(first.lost, why=fit_to_tell(first.lost.why, self._session)))
         except* (aiohttp.ClientError, OSError) as errors:
-            error = errors.exceptions[0]
-            self._mailbox.put(
-                Lost(f"the connection to {self._session.name} broke: {str(error) or type(error).__name__}")
-            )
+            self._mailbox.put(_broke(self._session, str(errors.exceptions[0])))
+        except* Exception as errors:
+            log.exception("recognition by %s failed", self._session.name, exc_info=errors)
+            self._mailbox.put(Lost(f"an internal error: {type(errors.exceptions[0]).__name__}"))
         finally:
             with contextlib.suppress(aiohttp.ClientError, OSError):  # it is over either way
                 await self._socket.close()
 
     async def _read(self) -> None:
         while True:
-            message = await _receive(self._socket, self._session)
+            message = await receive(self._socket, self._session)
             try:
                 for hearing in self._session.hear(message, self._now()):
                     if isinstance(hearing, Lost):
-                        raise _Over(hearing)
+                        raise Over(hearing)
                     if isinstance(hearing, Answer):
                         await self._send(hearing.message)
                     elif not isinstance(hearing, Ready):
                         self._mailbox.put(hearing)
             except TooManyItems as error:
-                raise _Over(Lost(f"{self._session.name} does not keep up: {error}")) from error
+                raise Over(Lost(f"{self._session.name} does not keep up: {error}")) from error
             self._tell()
 
     async def _write(self) -> None:
@@ -246,7 +173,10 @@ class VendorListener:
             async with asyncio.timeout(SEND_SECONDS):
                 await self._socket.send_str(message)
         except TimeoutError:
-            raise _Over(Lost(f"{self._session.name} took no audio for {SEND_SECONDS:.0f} s")) from None
+            raise Over(Lost(f"{self._session.name} took no audio for {SEND_SECONDS:.0f} s")) from None
+        except (aiohttp.ClientError, OSError):
+            await asyncio.sleep(REASON_SECONDS)  # what was received last may say why, and ends this
+            raise
 
     async def _watch(self) -> None:
         """What the passing of time means: nobody waits for ever."""
@@ -258,7 +188,7 @@ class VendorListener:
             self._tell()
             since = session.commits.waiting_since
             if since is not None and now - since > STALL_SECONDS:
-                raise _Over(Lost(f"{session.name} sent no text for an utterance within {STALL_SECONDS:.0f} s"))
+                raise Over(Lost(f"{session.name} sent no text for an utterance within {STALL_SECONDS:.0f} s"))
             self._retire(now - self._began - session.lifetime_seconds)
             if session.breath_seconds and now - self._sent_at > session.breath_seconds:
                 await self._send(session.audio(_BREATH))
@@ -267,7 +197,7 @@ class VendorListener:
         """End a session before the vendor does, at a moment when nothing is said."""
         quiet = self._session.commits.idle and not self._unfinished and not len(self._outbox)
         if too_old > LATE_SECONDS or (too_old > 0 and quiet):
-            raise _Over(Lost(f"{self._session.name}'s session has reached its longest time", planned=True))
+            raise Over(Lost(f"{self._session.name}'s session has reached its longest time", planned=True))
 
     def _tell(self) -> None:
         """Hand on the words so far, and every utterance that is complete."""
@@ -282,38 +212,25 @@ class VendorListener:
             self._mailbox.put(replace(final, error=error))
 
 
-async def _until_ready(socket: aiohttp.ClientWebSocketResponse, session: Session, now: Callable[[], float]) -> None:
-    while True:
-        for hearing in session.hear(await _receive(socket, session), now()):
-            if isinstance(hearing, Ready):
-                return
-            if isinstance(hearing, Lost):
-                raise _Over(hearing)
-            if isinstance(hearing, Answer):
-                await socket.send_str(hearing.message)
-
-
-async def _receive(socket: aiohttp.ClientWebSocketResponse, session: Session) -> Mapping[str, Any]:
-    """The next message. Raises _Over when there will be none, or it can not be read."""
+async def receive(socket: aiohttp.ClientWebSocketResponse, session: Session) -> Mapping[str, Any]:
+    """The next message. Raises Over when there will be none, or it can not be read."""
     frame = await socket.receive()
     if frame.type in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):
         try:
             message = json.loads(frame.data)
-        except ValueError:
+        except (ValueError, RecursionError):
             message = None
         if not isinstance(message, dict):
-            raise _Over(Lost(f"{session.name} sent something that is no JSON object"))
+            raise Over(Lost(f"{session.name} sent something that is no JSON object"))
         return message
     if frame.type is aiohttp.WSMsgType.CLOSE:
-        raise _Over(session.closed(frame.data, frame.extra or ""))
+        raise Over(session.closed(frame.data, frame.extra or ""))
     if frame.type is aiohttp.WSMsgType.ERROR:
-        raise _Over(Lost(f"the connection to {session.name} broke: {frame.data}"))
-    raise _Over(session.closed(socket.close_code, ""))
+        raise Over(_broke(session, str(frame.data)))
+    if socket.close_code in (None, aiohttp.WSCloseCode.ABNORMAL_CLOSURE):
+        raise Over(_broke(session, str(socket.exception() or "")))
+    raise Over(session.closed(socket.close_code, ""))
 
 
-def _unavailable(lost: Lost, session: Session) -> SpeechUnavailable:
-    return SpeechUnavailable(fit_to_tell(lost.why, session), lost.hint, hopeless=lost.hopeless)
-
-
-def _host(session: Session) -> str:
-    return session.url.split("/")[2]
+def _broke(session: Session, how: str) -> Lost:
+    return Lost(f"the connection to {session.name} broke{f': {how}' if how else ''}")

@@ -56,6 +56,10 @@ class Manners:
     """Nothing is transcribed."""
     tear: bool = False
     deltas: bool = True
+    end_at_commit: tuple[str, str] | None = None
+    """(code, message) of the error that answers the first commit; the socket is closed then."""
+    frozen: bool = False
+    """Once ready it reads and says nothing any more, not even pongs."""
     no_pcmu: bool = False
     """Only PCM is taken."""
 
@@ -84,7 +88,7 @@ class FarOpenAi:
         if request.headers.get("Authorization") != f"Bearer {KEY}":
             error = {"type": "invalid_request_error", "code": "invalid_api_key", "message": "Incorrect API key"}
             return web.json_response({"error": error}, status=401)
-        socket = web.WebSocketResponse()
+        socket = web.WebSocketResponse(autoping=not self.manners.frozen, timeout=0.2)
         await socket.prepare(request)
         session = _Session(self, Wire(socket, request, self.manners.tear), self.manners)
         self.sessions.append(session)
@@ -224,6 +228,9 @@ class _Session:
         self._server.commits += 1
         if self._server.commits == self._manners.drop_at_commit:
             self._wire.drop()
+            return
+        if self._manners.end_at_commit is not None:
+            await self.close_with(*self._manners.end_at_commit)
             return
         if len(self._buffer) < 800:
             have = f"{len(self._buffer) / 8:.2f}ms"

@@ -12,7 +12,7 @@ import pytest
 
 from engine.media.audio import PHONE, AudioFormat
 from engine.speech.ports import Final, Partial, SpeechUnavailable, VoiceConfirmed
-from engine.speech.stt import vendor
+from engine.speech.stt import vendor, vendor_recogniser
 from engine.speech.stt.openai import OpenAiRecogniser, OpenAiSession, OpenAiSettings
 from tests.speech.far.openai_schemas import available, client_event_problems
 from tests.speech.far.openai_transcription import BETA_GONE, KEY, FarOpenAi, Manners, far_openai
@@ -59,7 +59,7 @@ async def test_it_is_ready_only_when_the_server_says_so() -> None:
 
 
 async def test_a_server_that_is_never_ready_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vendor, "CONNECT_SECONDS", 0.3)
+    monkeypatch.setattr(vendor_recogniser, "CONNECT_SECONDS", 0.3)
     async with far_openai(Manners(never_ready=True)) as far:
         with pytest.raises(SpeechUnavailable, match="was not ready within"):
             await recogniser(far).listen(PHONE)
@@ -169,6 +169,35 @@ async def test_a_server_that_stops_transcribing_is_a_loss(monkeypatch: pytest.Mo
         await say(listener, tone(400))
         listener.finish()
         assert "sent no text" in (await heard.until_lost()).why
+
+
+async def test_credit_that_ends_in_a_call_is_named_although_the_connection_breaks_with_it() -> None:
+    manners = Manners(end_at_commit=("insufficient_quota", "You exceeded your current quota."))
+    async with far_openai(manners) as far, listening(recogniser(far)) as (listener, heard):
+        await say(listener, tone(400))
+        listener.finish()
+        for _ in range(20):  # the caller goes on speaking into the socket that is being closed
+            await say(listener, tone(400))
+        lost = await heard.until_lost()
+    assert "no credit left" in lost.why and lost.hopeless and "billing" in lost.hint
+
+
+async def test_a_server_that_is_frozen_is_a_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The connection is up, and nobody is there."""
+    monkeypatch.setattr(vendor_recogniser, "HEARTBEAT_SECONDS", 0.2)
+    async with far_openai(Manners(frozen=True)) as far, listening(recogniser(far)) as (_, heard):
+        assert "the connection to openai broke" in (await heard.until_lost()).why
+
+
+async def test_an_error_of_ours_is_a_loss_and_no_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with far_openai() as far, listening(recogniser(far)) as (listener, heard):
+
+        def broken(self: OpenAiSession, data: bytes) -> str:
+            raise KeyError("a mistake")
+
+        monkeypatch.setattr(OpenAiSession, "audio", broken)
+        await say(listener, tone(400))
+        assert (await heard.until_lost()).why == "an internal error: KeyError"
 
 
 async def test_a_session_is_renewed_before_the_server_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -225,6 +225,23 @@ async def test_a_recogniser_that_failed_is_asked_last_by_the_next_calls_for_a_wh
 
 
 @virtual_time
+async def test_when_the_fallback_fails_too_the_first_one_is_asked_again_if_its_failure_was_long_ago() -> None:
+    first, second = FakeRecogniser("first", no(hopeless=True)), FakeRecogniser("second")
+    async with rig(first, second) as it:
+        await asyncio.sleep(AVOID_SECONDS + 1)
+        second.refusals = [no() for _ in range(9)]
+        second.listeners[0].lose()
+        await asyncio.sleep(6)
+        assert it.of(NowHears) == [NowHears("second"), NowHears("first", instead_of="second")]
+        assert not any(news.final for news in it.of(HearsNothing) if isinstance(news, HearsNothing))
+        first.refusals = [no(hopeless=True)]
+        first.listeners[0].lose(hopeless=True)
+        await asyncio.sleep(0.01)
+        last = it.of(HearsNothing)[-1]
+        assert isinstance(last, HearsNothing) and last.final, "both have failed a moment ago"
+
+
+@virtual_time
 async def test_a_chain_starts_all_and_fails_only_when_none_works() -> None:
     a, b = FakeRecogniser("a", no("no key")), FakeRecogniser("b")
     chain = RecogniserChain([a, b])
