@@ -15,7 +15,7 @@ from engine import __version__
 from engine.admission import WaitingRoom
 from engine.api import EngineApi, Listening, Page, Refusal
 from engine.book import KEEP_ENDED, CallBook
-from engine.calls import Call, Cursor, Draft, Event, Floor, Mode, fold, summarise
+from engine.calls import Call, Cursor, Draft, Event, Floor, Mode, fold, report
 from engine.calls.policy import Decision
 from engine.carriers.base import Carrier
 from engine.clock import epoch_ms
@@ -30,6 +30,7 @@ from engine.live.parts import Parts
 from engine.live.registry import LiveCalls, StreamTokens
 from engine.media.calm import stay_calm
 from engine.media.ticker import Ticker
+from engine.memory import Memory
 from engine.operations import Operations
 from engine.reconcile import Reconciler
 from engine.recorder import Recorder
@@ -105,6 +106,7 @@ class Engine(EngineApi):
             webhook_url=self._exposure.webhook_url,
             issue_token=tokens.issue,
             now_ms=monotonic_ms,
+            remember=Memory(config, event_log).earlier,
         )
         self._waiting_room = WaitingRoom(
             config.inbound_policy,
@@ -378,7 +380,7 @@ class Engine(EngineApi):
         return min(cursor.seq, self._log.last_seq) if cursor.generation == self._log.generation else 0
 
     async def latency(self, last: int = 200) -> Mapping[str, Any]:
-        return summarise(event.data.get("stages", {}) for event in await self._log.read_turns(last))
+        return report(event.data for event in await self._log.read_turns(last))
 
     def cursor(self) -> Cursor:
         return self._log.cursor

@@ -17,6 +17,7 @@ from engine.calls.state import State, end_reason, next_state
 MAX_LINES: Final = 2000
 """Transcript lines kept in the record of one call; the log keeps them all."""
 MAX_TURNS: Final = 500
+MAX_PRESSED: Final = 200
 _Step = Callable[[Call, Event], Call]
 
 
@@ -258,7 +259,8 @@ def _turn(call: Call, event: Event) -> Call:
 
 
 def _dtmf(call: Call, event: Event) -> Call:
-    return replace(call, dtmf=(call.dtmf + _text(event.data, "digits"))[-500:])
+    digits = _text(event.data, "digits")
+    return replace(call, dtmf=(call.dtmf + digits)[-500:], pressed=(*call.pressed, (event.at, digits))[-MAX_PRESSED:])
 
 
 def _floor(call: Call, event: Event) -> Call:

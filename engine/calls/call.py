@@ -88,6 +88,8 @@ class Call:
     queued: Mapping[str, Queued] = field(default_factory=dict)
     turns: tuple[Mapping[str, int], ...] = ()
     dtmf: str = ""
+    pressed: tuple[tuple[int, str], ...] = ()
+    """Keys of the caller with their times, the newest ones."""
     error: Mapping[str, Any] | None = None
     rungs: Mapping[str, int] = field(default_factory=dict)
     """Rung of the ladder -> when it was reached first."""
@@ -104,6 +106,11 @@ class Call:
     def peer(self) -> str:
         """The number at the other end."""
         return self.from_number if self.direction == "inbound" else self.to_number
+
+    @property
+    def ours(self) -> str:
+        """Our own number."""
+        return self.to_number if self.direction == "inbound" else self.from_number
 
     @property
     def in_order(self) -> list[Line]:

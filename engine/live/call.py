@@ -24,19 +24,22 @@ from engine.live.limits import Limits
 from engine.live.lines import Kind, MouthFull, Speaking, Utterance
 from engine.live.listening import Listeners
 from engine.live.machine import Machine
+from engine.live.manners import manners_of
 from engine.live.native import Native
 from engine.live.notice import NoticeWatch
 from engine.live.parts import Parts
+from engine.live.prepared import Prepared
+from engine.live.pressed import Pressed
 from engine.live.questions import Questions
 from engine.live.realtime import Realtime
 from engine.live.realtime_replies import RealtimeReplies
 from engine.live.replies import Replies
-from engine.live.routes import first_words, response_timeout
+from engine.live.routes import first_words
+from engine.live.silence import SilenceWatch
 from engine.live.streamed import Streamed
 from engine.live.transfer import SORRY, Handover
 from engine.live.turn_clock import TurnClock
 from engine.live.unreached import Unreached
-from engine.media.audio import Audio
 from engine.media.session import MediaSession
 from engine.media.wire import Started
 from engine.speech.ports import EndCall
@@ -88,18 +91,21 @@ class LiveCall:
         else:
             self._native = Native(call, parts, self, self._instruct, self._nobody_is_cut_off)
             self.mouth = self._native.mouth
+        self._manners = manners_of(parts.config, call)
         make_replies = partial(RealtimeReplies, self._realtime) if self._realtime is not None else Replies
         self.replies: Replies = make_replies(
             call.call_id,
             parts.brain,
             self.mouth,
             lambda: parts.book.get(call.call_id),
-            response_timeout(parts.config, call),
+            self._manners,
             self._bot_hangs_up,
             parts.recorder.post,
             parts.recorder.settle,
             parts.now_ms,
+            parts.remember,
         )
+        self._pressed = Pressed(self._caller_answered_with_keys)
         self.machine = Machine(call.call_id, parts, self.mouth, self.be_silent, self._first_words, self._spawn)
         self.deafness = Deafness(call.call_id, parts, self.mouth, self, self.answered, self._spawn)
 
@@ -131,6 +137,8 @@ class LiveCall:
             self._group = None
             self.began.set()
             self.listeners.close()
+            self._pressed.forget()
+            await self.replies.close()
             if self._streamed is not None:
                 await self._streamed.close()
 
@@ -142,6 +150,9 @@ class LiveCall:
             yield NoticeWatch(self.call_id, self._parts, self.answered, self.closing_facts).run()
         else:
             yield Limits(self.call_id, self._parts, self.answered, up).run()
+            if self._call.mode == "conversation":
+                yield self.replies.prepare()
+                yield self._silence_watch().run()
             if self._call.direction == "outbound":
                 yield Unreached(self.call_id, self._parts).run()
         if self._native is not None:
@@ -317,7 +328,7 @@ class LiveCall:
     def _first_words(self) -> str:
         return first_words(self._parts.config, self._call)
 
-    def _greet(self, prepared: asyncio.Task[list[Audio]] | None = None) -> None:
+    def _greet(self, prepared: Prepared | None = None) -> None:
         """The moment of our first words, once. Whoever has the call by then may have taken it from the agent."""
         notify = self._call.mode == "notify"
         text = self._first_words()
@@ -358,11 +369,59 @@ class LiveCall:
     def caller_interrupts(self) -> None:
         if self.machine.talks:
             return  # nobody is there to be listened to: the beep, or what is left of a greeting
-        self.replies.revoke("the caller interrupted")
-        self.mouth.interrupted("the caller interrupted")
+        # Until it is known that they said something, the reply is not given up: it holds its breath, as since
+        # `caller_began`.
+        keep = self._streamed is not None and self._parts.config.turn_taking.resume
+        if not keep:
+            self.replies.revoke("the caller interrupted")
+        self.mouth.interrupted("the caller interrupted", keep=keep)
 
     def caller_said_nothing(self) -> None:
+        self.mouth.go_on()
         self.replies.caller_quiet()
+
+    def caller_pressed(self, digits: str) -> None:
+        """Keys stop our voice as words do, and are a turn once they are complete."""
+        if self._call.mode != "conversation" or not self._greeted or not self._callers_answer_counts():
+            return
+        self.caller_interrupts()
+        self._caller_means_it()
+        self._pressed.take(digits)
+
+    def _caller_answered_with_keys(self, digits: str) -> None:
+        if not self._callers_answer_counts():
+            return
+        if self._questions.waiting:
+            self._questions.offer(digits, None)
+        elif self._floor == "agent" and self._group is not None:
+            clock = TurnClock(len(self._call.turns) + 1, reported=True)  # no voice, so no stages
+            clock.reach("text", self._parts.now_ms())
+            self.replies.answer("", clock, self._group)
+
+    def _caller_means_it(self) -> None:
+        """What they interrupted is over."""
+        if self.mouth.broken_off:
+            self.replies.revoke("the caller interrupted")
+            self.mouth.give_up()
+
+    def _callers_answer_counts(self) -> bool:
+        return not (self.machine.talks or self.handover.away or self._over.is_set())
+
+    def wants_answer(self) -> bool:
+        """What the caller says now is for the agent to answer (engine.live.realtime.Holds)."""
+        waits = self._greeted and self._floor == "agent" and not self._questions.waiting
+        return waits and self._callers_answer_counts()
+
+    def _silence_watch(self) -> SilenceWatch:
+        def callers_turn() -> bool:
+            waits = self._greeted and self._floor == "agent" and not self._questions.waiting
+            return waits and self.replies.quiet and not self.replies.pending and self._callers_answer_counts()
+
+        def hang_up(why: str) -> None:
+            self._parts.hang_up(self.call_id, State.HANGUP_BOT, "agent", why)
+
+        read_call = self._parts.book.get
+        return SilenceWatch(self.mouth, self._manners, lambda: read_call(self.call_id), callers_turn, hang_up)
 
     def cannot_hear(self, for_good: bool) -> None:
         self.deafness.began(for_good)
@@ -376,12 +435,11 @@ class LiveCall:
         silent = self.machine.talks or self.handover.away or self._over.is_set()
         return self._floor == "agent" and not silent
 
-    def wants_answer(self) -> bool:
-        """What the caller says now is for the agent to answer (engine.live.realtime.Holds)."""
-        waits = self._greeted and self._floor == "agent" and not self._questions.waiting
-        return waits and self._callers_answer_counts()
-
     def caller_said(self, text: str, clock: TurnClock, after: str | None = None) -> None:
+        if self.mouth.was_nodded_at(text):
+            self.caller_said_nothing()
+            return
+        self._caller_means_it()
         self.replies.caller_quiet()
         if self.machine.talks or self.handover.away:
             return

@@ -90,6 +90,9 @@ class Utterance:
 class Speaking(ABC):
     """The voice of one call. `run` belongs to the call's task group; all else is called from the same loop."""
 
+    voice_engine = ""
+    """The engine that speaks, where a line does not say it."""
+
     def __init__(self, call_id: str, post: Callable[..., None], now_ms: Callable[[], float]) -> None:
         self._call_id = call_id
         self._post = post
@@ -292,11 +295,21 @@ class Speaking(ABC):
         clock = line.clock
         if clock is None or clock.reported:
             return
-        clock.reach(point, self._now_ms())
+        now = self._now_ms()
+        if point == "audio" and self.speaking:
+            clock.blocked(now)
+        elif point == "frame":
+            clock.unblocked(now)
+        clock.reach(point, now)
         stages = clock.stages()
         if stages is not None:
             clock.reported = True
-            self._post(Draft("turn.completed", self._call_id, {"turn": clock.turn, "stages": stages}))
+            engines = {**clock.engines, "tts": line.voice or self.voice_engine}
+            facts: dict[str, object] = {"turn": clock.turn, "stages": stages}
+            facts["engines"] = {part: name for part, name in engines.items() if name}
+            if clock.waited_ms:
+                facts["waitedMs"] = clock.waited_ms
+            self._post(Draft("turn.completed", self._call_id, facts))
 
 
 def _settle(line: Utterance, ending: Ending) -> None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from engine.book import CallBook
-from engine.calls import State
+from engine.calls import Call, State
 from engine.carriers.base import Carrier
 from engine.config import Config
 from engine.recorder import Recorder
-from engine.speech.ports import Brain, Recogniser, Voice
+from engine.speech.ports import Brain, EarlierCall, Recogniser, Voice
 from engine.speech.realtime.service import RealtimeService
 
 
@@ -42,3 +42,5 @@ class Parts:
     """Monotonic ms."""
     realtime: RealtimeService | None = None
     """A model that hears and speaks by itself, where conversations are held by one."""
+    remember: Callable[[Call], Awaitable[Sequence[EarlierCall]]] | None = None
+    """What is remembered of earlier calls with the same person; see `engine.memory`."""

@@ -106,6 +106,8 @@ class LiveCalls:
         live = self._calls.get(after.call_id)
         if after.answered_at is not None and live is not None:
             live.answered.set()
+        if live is not None and after.live and before is not None and after.pressed != before.pressed:
+            live.caller_pressed(after.pressed[-1][1])
         if not after.live and (before is None or before.live):
             self._tokens.drop(after.call_id)
             if live is not None:

@@ -153,6 +153,11 @@ class Conversation:
     earlier: Sequence[EarlierCall] = ()
     """Earlier calls with the same person, oldest first; only where `session_scope` says that they are remembered."""
 
+    @property
+    def our_number(self) -> str:
+        """The number of ours that the call is on."""
+        return self.to_number if self.direction == "inbound" else self.from_number
+
 
 @dataclass(frozen=True, slots=True)
 class Words:

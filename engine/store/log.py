@@ -169,6 +169,10 @@ class EventLog:
         """The numbers of all callers who were let in for good and not forgotten since."""
         return await self._query(queries.always_admitted)
 
+    async def calls_with(self, number: str, last: int) -> list[str]:
+        """Ids of the `last` newest calls from or to exactly this number, newest first."""
+        return await self._query(queries.calls_with, number, last)
+
     async def recent_call_ids(self, last: int) -> list[str]:
         """The `last` calls that began last, newest first."""
         return await self._query(queries.recent_call_ids, last)

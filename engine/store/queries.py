@@ -87,6 +87,17 @@ def always_admitted(connection: sqlite3.Connection) -> list[str]:
     return list(known.values())
 
 
+def calls_with(connection: sqlite3.Connection, number: str, last: int) -> list[str]:
+    """The `last` newest calls from or to exactly this number, newest first."""
+    found = (
+        "SELECT seq, call_id FROM events WHERE type = 'call.initiated' AND call_id IS NOT NULL"
+        " AND json_extract(data, '$.{key}') = ?1 ORDER BY seq DESC LIMIT ?2"
+    )
+    sql = " UNION ".join(f"SELECT * FROM ({found.format(key=key)})" for key in ("from", "to"))
+    rows = connection.execute(f"{sql} ORDER BY seq DESC LIMIT ?2", (number, last))
+    return [call_id for _, call_id in rows]
+
+
 def recent_call_ids(connection: sqlite3.Connection, last: int) -> list[str]:
     """The `last` calls that began last, newest first."""
     return search(connection, "", last)

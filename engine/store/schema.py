@@ -28,6 +28,11 @@ _CREATE: Final = (
 _ADDED: Final = (
     "CREATE INDEX IF NOT EXISTS callers_admitted ON events (call_id) WHERE type = 'call.admitted'",
     "CREATE INDEX IF NOT EXISTS callers_forgotten ON events (seq) WHERE type = 'caller.forgotten'",
+    *(
+        f"CREATE INDEX IF NOT EXISTS calls_{key} ON events (json_extract(data, '$.{key}'), seq)"
+        " WHERE type = 'call.initiated'"
+        for key in ("from", "to")
+    ),
 )
 """Indexes that came later. They change no table, so an older program still reads and writes the file."""
 

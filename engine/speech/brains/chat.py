@@ -1,4 +1,9 @@
-"""Chat completions as values: the request's messages, the response's chunks, error bodies. Pure."""
+"""Chat completions as values: the response's chunks, and error bodies. Pure.
+
+Servers differ: an answer may come as deltas or whole, as text or as a list of parts, with reasoning in a field of its
+own (`reasoning_content`, `reasoning`), with tool calls in the old form. Of all that only words for the caller and the
+wish to hang up come out of here; other tools do not exist, whatever a model writes.
+"""
 
 from __future__ import annotations
 
@@ -7,79 +12,51 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from engine.speech.ports import Conversation, Said
-
-MAX_LINES: Final = 200
-"""So much of a long call is sent; older lines are left out."""
 MAX_ARGUMENT_CHARS: Final = 4000
-INTERRUPTED: Final = "\u2026 [interrupted]"
-"""Put after a line that the caller cut off, so that the model knows what was not heard."""
-_MANNERS: Final = (
-    "You speak on the telephone: answer in one to three short sentences of plain spoken language, without lists,"
-    " markup or emojis. What the user says comes from speech recognition and may be slightly wrong; ask when it makes"
-    f' no sense. A line of yours that ends in "{INTERRUPTED}" was heard only up to there. When the conversation is'
-    " over, say goodbye and call end_call."
-)
-
-
-def messages(system_prompt: str, conversation: Conversation) -> list[dict[str, str]]:
-    """The conversation for a chat model. Callers are `user` and nothing else; our side is `assistant`."""
-    found = [{"role": "system", "content": _system(system_prompt, conversation)}]
-    for line in conversation.lines[-MAX_LINES:]:
-        role = "user" if line.speaker == "caller" else "assistant"
-        content = _content(line)
-        if not content:
-            continue
-        if found[-1]["role"] == role:
-            found[-1]["content"] += f"\n{content}"
-        else:
-            found.append({"role": role, "content": content})
-    return found
-
-
-def _system(system_prompt: str, conversation: Conversation) -> str:
-    parts = [system_prompt.strip(), _MANNERS]
-    if conversation.direction == "inbound":
-        parts.append("The user called us.")
-    else:
-        parts.append("We called the user.")
-        if conversation.purpose:
-            parts.append(f"The call was placed to say: {conversation.purpose}")
-    return "\n\n".join(part for part in parts if part)
-
-
-def _content(line: Said) -> str:
-    text = line.text.strip()
-    if line.cut and line.speaker != "caller":
-        return f"{text}{INTERRUPTED}" if text else INTERRUPTED
-    return text
+END_CALL: Final = "end_call"
+FAREWELL: Final = "Goodbye."
+"""Said when a model hangs up without a word."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """One piece of an answer; either may be empty."""
+    """One piece of an answer. `alive`: the model works on it, though there may be no words yet."""
 
     text: str = ""
     error: str = ""
+    alive: bool = False
 
 
 class ChunkReader:
     """Reads the pieces of one answer, and puts its tool calls together."""
 
     def __init__(self) -> None:
-        self.ends_call = False
-        self._arguments = ""
+        self.garbled = 0
+        """Pieces that were not JSON objects."""
+        self.finish = ""
+        """Why the model stopped, in the server's word."""
+        self._names: dict[int, str] = {}
+        self._arguments: dict[int, str] = {}
+
+    @property
+    def ends_call(self) -> bool:
+        """The model called `end_call`."""
+        return END_CALL in self._names.values()
 
     @property
     def farewell(self) -> str:
-        """The last words that came with `end_call`, if any."""
-        value = _json(self._arguments)
-        farewell = value.get("farewell")
-        return farewell if isinstance(farewell, str) else ""
+        """The last words that came with `end_call`, or a plain goodbye."""
+        for index, name in self._names.items():
+            farewell = _json(self._arguments.get(index, "")).get("farewell") if name == END_CALL else None
+            if isinstance(farewell, str) and farewell.strip():
+                return farewell
+        return FAREWELL
 
     def read(self, data: str) -> Chunk:
         """One event of the stream, or a whole answer. Unknown shapes are empty, as they come from other servers."""
         value = _json(data)
+        if not value:
+            self.garbled += 1
         if "error" in value and value["error"]:
             code, message = error_text(data.encode())
             return Chunk(error=f"{code} {message}".strip())
@@ -87,22 +64,44 @@ class ChunkReader:
         choice = choices[0] if isinstance(choices, list) and choices else None
         if not isinstance(choice, dict):
             return Chunk()
+        if isinstance(choice.get("finish_reason"), str):
+            self.finish = choice["finish_reason"][:40]
         part = choice.get("delta") or choice.get("message")
         if not isinstance(part, dict):
             return Chunk()
-        self._tool_calls(part.get("tool_calls"))
-        content = part.get("content")
-        return Chunk(text=content if isinstance(content, str) else "")
+        self._tool_calls(part)
+        return Chunk(text=_text(part.get("content")) or _text(part.get("refusal")), alive=bool(part))
 
-    def _tool_calls(self, calls: object) -> None:
-        for call in calls if isinstance(calls, list) else ():
-            function = call.get("function") if isinstance(call, dict) else None
-            if not isinstance(function, dict):
-                continue
-            self.ends_call = self.ends_call or function.get("name") == "end_call"
-            arguments = function.get("arguments")
-            if self.ends_call and isinstance(arguments, str):
-                self._arguments = (self._arguments + arguments)[:MAX_ARGUMENT_CHARS]
+    def _tool_calls(self, part: Mapping[str, Any]) -> None:
+        calls = part.get("tool_calls")
+        for place, call in enumerate(calls[:16] if isinstance(calls, list) else ()):
+            if isinstance(call, dict):
+                index = call.get("index")
+                self._function(index if isinstance(index, int) else place, call.get("function"))
+        self._function(-1, part.get("function_call"))
+
+    def _function(self, index: int, function: object) -> None:
+        if not isinstance(function, dict) or len(self._names) > 32:
+            return
+        name, arguments = function.get("name"), function.get("arguments")
+        if isinstance(name, str) and name:
+            self._names[index] = name
+        if isinstance(arguments, dict):  # some servers send them read already
+            arguments = json.dumps(arguments)
+        if isinstance(arguments, str):
+            self._arguments[index] = (self._arguments.get(index, "") + arguments)[:MAX_ARGUMENT_CHARS]
+
+
+def _text(content: object) -> str:
+    """Text, or the text parts of a list of parts."""
+    if isinstance(content, str):
+        return content
+    parts = content if isinstance(content, list) else ()
+    texts = (part["text"] for part in parts if isinstance(part, dict) and part.get("type", "text") == "text")
+    try:
+        return "".join(text for text in texts if isinstance(text, str))
+    except KeyError:
+        return ""
 
 
 def error_text(body: bytes) -> tuple[str, str]:

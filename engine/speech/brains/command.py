@@ -2,10 +2,12 @@
 
 It gets the conversation as one JSON object on standard input:
 
-    {"callId", "direction", "from", "to", "purpose", "lines": [{"speaker", "text", "cut"}]}
+    {"callId", "direction", "from", "to", "purpose", "lines": [{"speaker", "text", "cut", "kind"?}], "earlier"?}
 
-and prints the reply. Each line is spoken as it comes: plain text, or JSON objects, `{"say": "..."}` to speak and
-`{"end": true}` to hang up afterwards. Standard error goes to the log. No shell is involved.
+`kind` is `keys` for keys that the caller pressed, `silence` for seconds of it. `earlier` holds earlier calls with the
+same person, `[{"at", "direction", "lines"}]`. The program prints the reply. Each line is spoken as it comes: plain
+text, or JSON objects, `{"say": "..."}` to speak and `{"end": true}` to hang up afterwards. Standard error goes to the
+log, without numbers and secrets. No shell is involved.
 """
 
 from __future__ import annotations
@@ -13,51 +15,48 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import logging
-import os
-import shlex
-import shutil
-import signal
-from collections.abc import AsyncGenerator, Sequence
-from typing import Any, Final
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import Any
 
-from engine.speech.ports import BrainOutput, Conversation, EndCall, SpeechUnavailable, Words
-
-log = logging.getLogger(__name__)
-
-MAX_OUTPUT_BYTES: Final = 64 * 1024
-"""More output than this is not a reply to a caller."""
-MAX_ERROR_LINES: Final = 200
-"""Lines of standard error that are logged per run; the rest is read and dropped."""
-EXIT_SECONDS: Final = 2.0
-"""How long a program may take to exit after it closed its output."""
+from engine.speech.brains.program import (
+    EXIT_SECONDS,
+    MAX_OUTPUT_BYTES,
+    ErrorLines,
+    arguments,
+    as_line,
+    as_value,
+    expect_program,
+    kill_group,
+    outputs_of,
+    release,
+    start_program,
+)
+from engine.speech.ports import BrainOutput, Conversation, SpeechUnavailable, Words
 
 
 class CommandBrain:
-    """Runs a program for every reply. `timeout_ms` is what the whole run may take."""
+    """Runs a program for every reply. `timeout_ms` is what a run may take, `timeouts` on some numbers."""
 
     name = "command"
 
-    def __init__(self, command: str | Sequence[str], timeout_ms: int = 30_000) -> None:
-        self._argv = shlex.split(command) if isinstance(command, str) else list(command)
-        self._timeout = timeout_ms / 1000
+    def __init__(
+        self, command: str | Sequence[str], timeout_ms: int = 30_000, timeouts: Mapping[str, int] | None = None
+    ) -> None:
+        self._argv = arguments(command)
+        self._timeout_ms = timeout_ms
+        self._timeouts = timeouts or {}
 
     async def start(self) -> None:
         """Raises SpeechUnavailable when there is no such program."""
-        if not self._argv:
-            raise SpeechUnavailable("the brain's command is empty", "set `response.command`")
-        if shutil.which(self._argv[0]) is None:
-            raise SpeechUnavailable(
-                f"the brain's command {self._argv[0]!r} was not found, or is not executable",
-                "give its full path in `response.command`, or put it on PATH",
-            )
+        expect_program(self._argv)
 
     async def reply(self, conversation: Conversation) -> AsyncGenerator[BrainOutput, None]:
         """Run the program. Raises SpeechUnavailable when it fails, takes too long or says too much.
 
         Closing the generator kills the program and everything that it started.
         """
-        run = await _Run.start(self._argv, conversation, self._timeout)
+        timeout_ms = self._timeouts.get(conversation.our_number, self._timeout_ms)
+        run = await _Run.start(self._argv, conversation, timeout_ms / 1000)
         try:
             while (line := await run.next_line()) is not None:
                 for output in _outputs(line):
@@ -81,25 +80,16 @@ class _Run:
         self._left = seconds
         self._bytes = 0
         self._at_end = False
-        self._last_error = ""
+        self._errors = ErrorLines()
         self._tasks = [
             asyncio.create_task(_write(process.stdin, request)),
-            asyncio.create_task(self._log_errors(process.stderr)),
+            asyncio.create_task(self._errors.read(process.stderr)),
         ]
 
     @classmethod
     async def start(cls, argv: Sequence[str], conversation: Conversation, seconds: float) -> _Run:
         """Start the program in a process group of its own. Raises SpeechUnavailable."""
-        pipe = asyncio.subprocess.PIPE
-        try:
-            process = await asyncio.create_subprocess_exec(
-                *argv, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True, limit=MAX_OUTPUT_BYTES
-            )
-        except (OSError, ValueError) as error:
-            raise SpeechUnavailable(
-                f"the brain's command did not start: {error}", "check `response.command`"
-            ) from error
-        return cls(process, seconds, _request(conversation))
+        return cls(await start_program(argv), seconds, as_line(as_value(conversation)))
 
     async def next_line(self) -> str | None:
         """The next line of output; None at its end."""
@@ -132,43 +122,17 @@ class _Run:
         if status:
             how = f"exited with status {status}" if status > 0 else f"was killed by signal {-status}"
             raise SpeechUnavailable(
-                f"the brain's command {how}" + (f": {self._last_error}" if self._last_error else "")
+                f"the brain's command {how}" + (f": {self._errors.last}" if self._errors.last else "")
             )
 
     async def stop(self) -> None:
         """Kill what still runs, the program's own children too, and free the pipes."""
         if self._process.returncode is None or not self._at_end:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+            kill_group(self._process)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        try:
-            async with asyncio.timeout(EXIT_SECONDS):
-                await self._process.wait()
-        except TimeoutError:
-            log.error("brain command: process %d was killed but is still there", self._process.pid)
-        # A child that left the process group may still hold the pipes; asyncio has no public way to let go of them.
-        self._process._transport.close()  # type: ignore[attr-defined]
-
-    async def _log_errors(self, stderr: asyncio.StreamReader) -> None:
-        logged = 0
-        rest = b""
-        while chunk := await stderr.read(4096):
-            *lines, rest = (rest + chunk).split(b"\n")
-            rest = rest[-4096:]
-            for line in lines:
-                logged += 1
-                self._log_error(line, quiet=logged > MAX_ERROR_LINES)
-        if rest:
-            self._log_error(rest, quiet=logged >= MAX_ERROR_LINES)
-
-    def _log_error(self, line: bytes, *, quiet: bool) -> None:
-        text = "".join(filter(str.isprintable, line.decode("utf-8", "replace")))[:500].strip()
-        if text:
-            self._last_error = text
-            if not quiet:
-                log.warning("brain command: %s", text)
+        await release(self._process)
 
 
 async def _write(stdin: asyncio.StreamWriter, request: bytes) -> None:
@@ -186,18 +150,6 @@ def _too_long() -> SpeechUnavailable:
     )
 
 
-def _request(conversation: Conversation) -> bytes:
-    value = {
-        "callId": conversation.call_id,
-        "direction": conversation.direction,
-        "from": conversation.from_number,
-        "to": conversation.to_number,
-        "purpose": conversation.purpose,
-        "lines": [{"speaker": line.speaker, "text": line.text, "cut": line.cut} for line in conversation.lines],
-    }
-    return json.dumps(value, ensure_ascii=False).encode() + b"\n"
-
-
 def _outputs(line: str) -> list[BrainOutput]:
     """What one line of output asks for. Raises SpeechUnavailable for an object that asks for nothing known."""
     text = line.strip()
@@ -209,11 +161,7 @@ def _outputs(line: str) -> list[BrainOutput]:
         value = None
     if not isinstance(value, dict):
         return [Words(text + "\n")]
-    outputs: list[BrainOutput] = []
-    if isinstance(value.get("say"), str):
-        outputs.append(Words(value["say"] + "\n"))
-    if value.get("end") is True:
-        outputs.append(EndCall())
+    outputs = outputs_of(value)
     if not outputs and "end" not in value:
         raise SpeechUnavailable(
             f"the brain's command printed an object with {', '.join(map(repr, list(value)[:5])) or 'nothing'}",

@@ -16,11 +16,7 @@ def make_brain(config: Config) -> Brain:
 
             return ScriptBrain(response.script)
         case "command":
-            from engine.speech.brains.command import CommandBrain
-
-            if not response.command:
-                raise SpeechUnavailable("the command brain has no command", "set `response.command`")
-            return CommandBrain(response.command, config.response_timeout_ms)
+            return _command(config)
         case "operator":
             from engine.speech.brains.operator import OperatorBrain
 
@@ -29,19 +25,40 @@ def make_brain(config: Config) -> Brain:
             return _openai(config)
 
 
+def _work_ms(config: Config, number: str = "") -> int:
+    """How long a brain may work on a reply in all: what the caller waits for, and a late answer after that."""
+    route = config.numbers.get(number)
+    own = route.response_timeout_ms if route is not None else None
+    return (own or config.response_timeout_ms) + config.response.late_answer_ms
+
+
+def _command(config: Config) -> Brain:
+    command = config.response.command
+    if not command:
+        raise SpeechUnavailable("the command brain has no command", "set `response.command`")
+    timeouts = {number: _work_ms(config, number) for number in config.numbers}
+    if config.response.command_mode == "session":
+        from engine.speech.brains.session import SessionBrain
+
+        return SessionBrain(command, _work_ms(config), timeouts)
+    from engine.speech.brains.command import CommandBrain
+
+    return CommandBrain(command, _work_ms(config), timeouts)
+
+
 def _openai(config: Config) -> Brain:
     from engine.speech.brains.openai import DEFAULT_MODEL, DEFAULT_PROMPT, OpenAiBrain, Persona
 
     everywhere = Persona(
         config.response_model or DEFAULT_MODEL,
         config.response_system_prompt or DEFAULT_PROMPT,
-        config.response_timeout_ms,
+        _work_ms(config),
     )
     by_number = {
         number: Persona(
             route.response_model or everywhere.model,
             route.response_system_prompt or everywhere.system_prompt,
-            route.response_timeout_ms or everywhere.timeout_ms,
+            _work_ms(config, number),
         )
         for number, route in config.numbers.items()
     }

@@ -1,24 +1,29 @@
 """Any server that speaks OpenAI's chat completions, streaming.
 
 The caller's words are only ever sent in the user role: they are a stranger's, not instructions of ours. The model
-ends the call with the tool `end_call`. Streamed chunks: platform.openai.com/docs/api-reference/chat-streaming.
+ends the call with the tool `end_call`; no other tool is offered or obeyed. Streamed chunks:
+platform.openai.com/docs/api-reference/chat-streaming.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final
+from urllib.parse import urlsplit
 
 import aiohttp
 
-from engine.speech.brains.chat import Chunk, ChunkReader, error_text, messages
+from engine.speech.brains.budget import STALL_SECONDS, Budget
+from engine.speech.brains.chat import END_CALL, Chunk, ChunkReader, error_text
+from engine.speech.brains.prompt import messages
 from engine.speech.brains.sse import EventTooLarge, SseParser
 from engine.speech.ports import BrainOutput, Conversation, EndCall, SpeechUnavailable, Words
 
-_T = TypeVar("_T")
+log = logging.getLogger(__name__)
 
 DEFAULT_BASE_URL: Final = "https://api.openai.com/v1"
 DEFAULT_MODEL: Final = "gpt-6-luna"
@@ -28,8 +33,13 @@ DEFAULT_PROMPT: Final = (
     " a time, and admit what you do not know."
 )
 CONNECT_SECONDS: Final = 5.0
-FIRST_TOKEN_SECONDS: Final = 15.0
-"""Nobody waits longer for the first word; the whole reply may take `timeout_ms`."""
+KEEP_ALIVE_SECONDS: Final = 75.0
+"""A connection is kept for the next turn: callers take their time."""
+RETRIED: Final = frozenset((429, 500, 502, 503, 504, 529))
+"""Refusals that may be over a moment later; tried once more."""
+RETRY_SECONDS: Final = 0.3
+MAX_RETRY_SECONDS: Final = 2.0
+"""A server that asks for a longer pause is not asked again: the caller waits."""
 MAX_ERROR_BYTES: Final = 64 * 1024
 MAX_BODY_BYTES: Final = 1 << 20
 MAX_REPLY_CHARS: Final = 8000
@@ -38,7 +48,7 @@ MAX_REPLY_CHARS: Final = 8000
 _END_CALL: Final = {
     "type": "function",
     "function": {
-        "name": "end_call",
+        "name": END_CALL,
         "description": "Hang up once what you said has been heard. Say goodbye first, or in `farewell`.",
         "parameters": {
             "type": "object",
@@ -74,9 +84,13 @@ class OpenAiBrain:
         base_url: str = "",
         persona: Persona | None = None,
         by_number: Mapping[str, Persona] | None = None,
+        stall_s: float = STALL_SECONDS,
     ) -> None:
         self._api_key = api_key
-        self._base_url = (base_url or DEFAULT_BASE_URL).rstrip("/")
+        self._base_url = (base_url or DEFAULT_BASE_URL).rstrip("/").removesuffix("/chat/completions")
+        self._stall_s = stall_s
+        self._bare_models: set[str] = set()
+        """Models that the server knows without the vendor's prefix only."""
         self._persona = persona or Persona()
         self._by_number = dict(by_number or {})
         self._session: aiohttp.ClientSession | None = None
@@ -90,7 +104,8 @@ class OpenAiBrain:
             )
         headers = {"Authorization": f"Bearer {self._api_key}"} if self._api_key else {}
         timeout = aiohttp.ClientTimeout(total=None, connect=CONNECT_SECONDS, sock_connect=CONNECT_SECONDS)
-        self._session = aiohttp.ClientSession(headers=headers, timeout=timeout)
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS)
+        self._session = aiohttp.ClientSession(headers=headers, timeout=timeout, connector=connector)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -104,7 +119,7 @@ class OpenAiBrain:
         Closing the generator drops the connection, which stops the model.
         """
         persona = self._persona_for(conversation)
-        clock = _Budget(persona.timeout_ms / 1000)
+        clock = Budget(persona.timeout_ms / 1000, self._stall_s)
         reader = ChunkReader()
         said = 0
         async with (
@@ -114,27 +129,52 @@ class OpenAiBrain:
             async for chunk in chunks:
                 if chunk.error:
                     raise SpeechUnavailable(f"the model's answer broke off: {self._redacted(chunk.error)}")
-                if chunk.text:
+                if chunk.text and said < MAX_REPLY_CHARS:
                     yield Words(chunk.text[: MAX_REPLY_CHARS - said])
                     said += len(chunk.text)
                 if said >= MAX_REPLY_CHARS:
                     break
         if not said and not reader.ends_call:
-            raise SpeechUnavailable(
-                "the model's answer held no words", "see whether response.base_url is a chat server's address"
-            )
+            raise _wordless(reader)
+        if reader.garbled:
+            log.warning("%d events of the model's answer were not JSON and were left out", reader.garbled)
         if reader.ends_call:
-            if reader.farewell and not said:
-                yield Words(reader.farewell)
-            yield EndCall()
+            yield EndCall(farewell=reader.farewell)
+
+    async def call_begins(self, conversation: Conversation) -> None:
+        """Open a connection while the phone rings, so that the first reply does not wait for one."""
+        if self._session is None:
+            return
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS), self._session.head(self._completions) as response:
+                await response.read()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            log.warning(
+                "no connection to the model server yet: %s", self._redacted(str(error) or type(error).__name__)
+            )
+
+    async def call_ends(self, call_id: str) -> None:
+        """Nothing is kept per call."""
+
+    @property
+    def _completions(self) -> str:
+        return f"{self._base_url}/chat/completions"
+
+    def _model(self, persona: Persona) -> str:
+        """The model's name for this server. OpenClaw writes the vendor in front of it: `openai/gpt-...`.
+
+        OpenAI itself does not know such names; routers such as OpenRouter know no others.
+        """
+        bare = persona.model.removeprefix("openai/")
+        is_openai = (urlsplit(self._base_url).hostname or "").endswith(".openai.com")
+        return bare if is_openai or persona.model in self._bare_models else persona.model
 
     def _persona_for(self, conversation: Conversation) -> Persona:
-        ours = conversation.to_number if conversation.direction == "inbound" else conversation.from_number
-        return self._by_number.get(ours, self._persona)
+        return self._by_number.get(conversation.our_number, self._persona)
 
     @asynccontextmanager
     async def _answer(
-        self, persona: Persona, conversation: Conversation, clock: _Budget
+        self, persona: Persona, conversation: Conversation, clock: Budget
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """The server's streaming answer. Raises SpeechUnavailable."""
         response = await self._request(persona, conversation, clock)
@@ -145,22 +185,39 @@ class OpenAiBrain:
         finally:
             response.close()  # not release: the rest of the answer is not wanted
 
-    async def _request(self, persona: Persona, conversation: Conversation, clock: _Budget) -> aiohttp.ClientResponse:
-        response = await self._post(persona, conversation, clock)
-        if response.status < 400:
-            return response
-        problem = await self._problem(response, clock)
-        if self._tools and response.status in (400, 422) and "tool" in str(problem).lower():
-            self._tools = False  # a small server without tools: it can talk, but not hang up
-            return await self._request(persona, conversation, clock)
-        raise problem
+    async def _request(self, persona: Persona, conversation: Conversation, clock: Budget) -> aiohttp.ClientResponse:
+        retried = False
+        while True:
+            response = await self._post(persona, conversation, clock)
+            if response.status < 400:
+                return response
+            problem = await self._problem(response, clock)
+            if self._asks_too_much(persona, response.status, str(problem)):
+                continue
+            pause = _retry_pause(response)
+            if retried or pause is None:
+                raise problem
+            retried = True
+            await clock.spend(asyncio.sleep(pause))
 
-    async def _post(self, persona: Persona, conversation: Conversation, clock: _Budget) -> aiohttp.ClientResponse:
+    def _asks_too_much(self, persona: Persona, status: int, problem: str) -> bool:
+        """Whether the server would take a simpler request, which the next one is."""
+        if self._tools and status in (400, 422) and "tool" in problem.lower():
+            self._tools = False  # a small server without tools: it can talk, but not hang up
+            log.warning("the model server takes no tools, so the model can not hang up: %s", problem)
+            return True
+        prefixed = persona.model.startswith("openai/") and self._model(persona) == persona.model
+        if prefixed and status in (400, 404, 422) and "model" in problem.lower():
+            self._bare_models.add(persona.model)
+            return True
+        return False
+
+    async def _post(self, persona: Persona, conversation: Conversation, clock: Budget) -> aiohttp.ClientResponse:
         if self._session is None:
             raise SpeechUnavailable("the openai brain has not been started")
-        url = f"{self._base_url}/chat/completions"
+        url = self._completions
         body: dict[str, Any] = {
-            "model": persona.model,
+            "model": self._model(persona),
             "messages": messages(persona.system_prompt, conversation),
             "stream": True,
         }
@@ -177,7 +234,7 @@ class OpenAiBrain:
         except aiohttp.ClientError as error:
             raise _unreachable(self._base_url, error) from error
 
-    async def _problem(self, response: aiohttp.ClientResponse, clock: _Budget) -> SpeechUnavailable:
+    async def _problem(self, response: aiohttp.ClientResponse, clock: Budget) -> SpeechUnavailable:
         try:
             body = await _read(response, MAX_ERROR_BYTES, clock)
         except aiohttp.ClientError:
@@ -194,39 +251,26 @@ class OpenAiBrain:
         return text.replace(self._api_key, "***") if self._api_key else text
 
 
-class _Budget:
-    """The time that the server may still take. Waiting for the listener does not count."""
+def _wordless(reader: ChunkReader) -> SpeechUnavailable:
+    why = ""
+    if reader.garbled:
+        why = f": {reader.garbled} events of it were not JSON"
+    elif reader.finish not in ("", "stop"):
+        why = f": the server gave up with {reader.finish}"
+    return SpeechUnavailable(
+        f"the model's answer held no words{why}", "see whether response.base_url is a chat server's address"
+    )
 
-    def __init__(self, seconds: float) -> None:
-        self._total = seconds
-        self._left = seconds
-        self._first_left: float | None = min(seconds, FIRST_TOKEN_SECONDS)
 
-    def got_words(self) -> None:
-        """The first words are there."""
-        self._first_left = None
-
-    async def spend(self, work: Awaitable[_T]) -> _T:
-        """Await `work` within what is left. Raises SpeechUnavailable when that is used up."""
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        limit = self._left if self._first_left is None else min(self._left, self._first_left)
-        try:
-            async with asyncio.timeout(limit):
-                return await work
-        except aiohttp.ClientError:
-            raise  # some of them are TimeoutErrors too
-        except TimeoutError:
-            if self._first_left is None:
-                what = f"the model did not finish its reply within {self._total:g} s"
-            else:
-                what = f"the model did not say a word within {min(self._total, FIRST_TOKEN_SECONDS):g} s"
-            raise SpeechUnavailable(what, "raise `response_timeout_ms` or choose a faster model") from None
-        finally:
-            spent = loop.time() - began
-            self._left = max(0.0, self._left - spent)
-            if self._first_left is not None:
-                self._first_left = max(0.0, self._first_left - spent)
+def _retry_pause(response: aiohttp.ClientResponse) -> float | None:
+    """Seconds to wait before the same is asked again; None when that is no use."""
+    if response.status not in RETRIED:
+        return None
+    try:
+        pause = float(response.headers.get("Retry-After", RETRY_SECONDS))
+    except ValueError:
+        return None
+    return pause if 0 <= pause <= MAX_RETRY_SECONDS else None
 
 
 def _unreachable(base_url: str, error: Exception) -> SpeechUnavailable:
@@ -236,7 +280,7 @@ def _unreachable(base_url: str, error: Exception) -> SpeechUnavailable:
     )
 
 
-async def _read(response: aiohttp.ClientResponse, limit: int, clock: _Budget) -> bytes:
+async def _read(response: aiohttp.ClientResponse, limit: int, clock: Budget) -> bytes:
     """The body up to `limit` bytes."""
     body = b""
     while len(body) < limit and (data := await clock.spend(response.content.read(limit - len(body)))):
@@ -245,7 +289,7 @@ async def _read(response: aiohttp.ClientResponse, limit: int, clock: _Budget) ->
 
 
 async def _chunks(
-    response: aiohttp.ClientResponse, clock: _Budget, reader: ChunkReader
+    response: aiohttp.ClientResponse, clock: Budget, reader: ChunkReader
 ) -> AsyncGenerator[Chunk, None]:
     """The answer piece by piece; a server that does not stream gives one piece."""
     if response.content_type == "application/json":
@@ -261,6 +305,6 @@ async def _chunks(
             if event.strip() == "[DONE]":
                 return
             chunk = reader.read(event)
-            if chunk.text:
-                clock.got_words()
+            if chunk.alive:
+                clock.alive(words=bool(chunk.text))
             yield chunk

@@ -21,6 +21,7 @@ class Exchange:
         self.body = body
         self.response: web.StreamResponse | None = None
         self.dropped = asyncio.Event()
+        self.headers: dict[str, str] = {}
 
     async def json(self, status: int, value: Any) -> None:
         """Answer with one JSON body."""
@@ -58,7 +59,7 @@ class Exchange:
             self.dropped.set()
 
     async def _start(self, status: int, content_type: str) -> None:
-        self.response = web.StreamResponse(status=status, headers={"Content-Type": content_type})
+        self.response = web.StreamResponse(status=status, headers={"Content-Type": content_type, **self.headers})
         await self.response.prepare(self.request)
 
 
@@ -69,13 +70,25 @@ class ChatServer:
         self.answer = answer
         self.base_url = ""
         self.exchanges: list[Exchange] = []
+        self.connections: set[object] = set()
+        """Peers that ever connected."""
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
+        self._met(request)
         exchange = Exchange(request, await request.json())
         self.exchanges.append(exchange)
         await self.answer(exchange)
         assert exchange.response is not None
         return exchange.response
+
+    async def knock(self, request: web.Request) -> web.StreamResponse:
+        """A request that only opens a connection, refused as OpenAI refuses it."""
+        self._met(request)
+        return web.json_response({"error": {"message": "Not allowed to HEAD"}}, status=405)
+
+    def _met(self, request: web.Request) -> None:
+        assert request.transport is not None
+        self.connections.add(request.transport.get_extra_info("peername"))
 
 
 @asynccontextmanager
@@ -83,6 +96,7 @@ async def chat_server(answer: Answer) -> AsyncIterator[ChatServer]:
     """A running server on a free port of loopback."""
     server = ChatServer(answer)
     app = web.Application()
+    app.router.add_head("/v1/chat/completions", server.knock)
     app.router.add_post("/v1/chat/completions", server.handle)
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
     await runner.setup()

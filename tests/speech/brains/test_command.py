@@ -11,7 +11,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from engine.speech.brains.command import MAX_OUTPUT_BYTES, CommandBrain
+from engine.speech.brains.command import CommandBrain
+from engine.speech.brains.program import MAX_OUTPUT_BYTES
 from engine.speech.ports import EndCall, Said, SpeechUnavailable, Words
 from tests.speech.brains.talk import agent, caller, conversation, replies, text_of
 
