@@ -27,6 +27,7 @@ from engine.calls import (
     apply,
     first_missing,
     fold,
+    is_over_budget,
     ladder,
 )
 from engine.calls.call import Queued
@@ -37,6 +38,7 @@ from engine.control.clients.over_socket import Connection, SocketClient
 from engine.control.feed import Batch
 
 __all__ = [
+    "is_over_budget",
     "END_REASONS",
     "EPHEMERAL_TYPES",
     "EVENT_TYPES",

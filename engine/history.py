@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from engine.calls import Call, Event, fold
-from engine.calls.latency import summarise
+from engine.calls.latency import report
 from engine.store import DATABASE_NAME, LogReader, StoreError, open_readonly
 
 SEARCHED_CALLS: Final = 1000
@@ -54,7 +54,7 @@ class History:
     def latency(self, last: int) -> Mapping[str, Any]:
         """Per stage: count, extremes, average and percentiles over the last `last` turns."""
         turns = self._log.read_turns(last) if self._log is not None else []
-        return summarise(event.data.get("stages", {}) for event in turns)
+        return report(event.data for event in turns)
 
 
 @contextmanager

@@ -33,11 +33,22 @@ async def _ask_engine(state_dir: Path, last: int) -> Mapping[str, Any]:
 
 
 def latency_lines(found: Mapping[str, Any]) -> Iterator[str]:
-    """The table for people, in ms."""
+    """The table for people, in ms, and which stage is over its budget through whom."""
     if not found["stages"]:
         yield "no turn has been measured yet"
         return
-    yield f"{'STAGE, ms':<20} {'COUNT':>6} {'MIN':>7} {'AVG':>7} {'P50':>7} {'P95':>7} {'MAX':>7}"
+    yield f"{'STAGE, ms':<20} {'COUNT':>6} {'MIN':>7} {'AVG':>7} {'P50':>7} {'P95':>7} {'MAX':>7} {'BUDGET':>7}  OVER"
     for name, stage in found["stages"].items():
-        figures = " ".join(f"{stage[key]:>7}" for key in ("minMs", "avgMs", "p50Ms", "p95Ms", "maxMs"))
-        yield f"{clean(name):<20} {stage['count']:>6} {figures}"
+        over = stage.get("overBudget", 0)
+        yield f"{_figures(name, stage)} {stage.get('budgetMs', ''):>7}  {f'{over} !' if over else ''}".rstrip()
+        engines = stage.get("engines") or {}
+        if len(engines) > 1:
+            yield from (_figures(f"  {engine}", figures) for engine, figures in engines.items())
+    for over in found.get("over", ()):
+        engine = f" ({clean(over['engine'])})" if over.get("engine") else ""
+        yield f"over its budget: {clean(over['stage'])}{engine}, p95 {over['p95Ms']} ms of {over['budgetMs']}"
+
+
+def _figures(name: str, stage: Mapping[str, Any]) -> str:
+    figures = " ".join(f"{stage[key]:>7}" for key in ("minMs", "avgMs", "p50Ms", "p95Ms", "maxMs"))
+    return f"{clean(name, 20):<20} {stage['count']:>6} {figures}"

@@ -8,7 +8,7 @@ from typing import Final
 from console.paint import Row, crop_row, row_width
 from console.text import clean, fit
 from console.widgets.lines import Panel
-from engine.client import Call
+from engine.client import Call, is_over_budget
 
 GLYPHS: Final = "█▓▒"
 """Neighbouring stages differ by glyph too, for screens without colour."""
@@ -66,7 +66,7 @@ def _heading(turn: Turn, width: int) -> Row:
 
 
 def _table_line(turn: Turn, number: int, scale: int, width: int) -> Row:
-    values = [(f"{ms:>{_column(name)}}", "dim") for name, ms in stages_of(turn)]
+    values = [_time(name, ms, _column(name), "dim") for name, ms in stages_of(turn)]
     head: Row = ((f" turn {number:<3}", "dim"), (f"{total_of(turn):>{HEAD - 9}}", "text"))
     bar = max(BAR_MIN, min(60, width - HEAD - len(_columns(turn)) - 3))
     return crop_row((*head, *values, ("  ", "text"), *_bar(turn, scale, bar)), width)
@@ -75,7 +75,7 @@ def _table_line(turn: Turn, number: int, scale: int, width: int) -> Row:
 def _short_line(turn: Turn, number: int, scale: int, width: int) -> Row:
     name, ms = max(stages_of(turn), key=lambda stage: stage[1], default=("", 0))
     head: Row = ((f" turn {number} ", "dim"), (f"{total_of(turn)} ms ", "text"))
-    slowest: Row = ((f" {name} {ms}", "dim"),)
+    slowest: Row = ((f" {name}", "dim"), _time(name, ms, len(str(ms)) + 1, "dim"))
     bar = max(BAR_MIN, width - row_width(head) - row_width(slowest) - 1)
     return crop_row((*head, *_bar(turn, scale, bar), *slowest), width)
 
@@ -102,8 +102,13 @@ def _waterfall(turn: Turn, number: int, width: int) -> list[Row]:
         passed += ms
         length = max(1 if ms else 0, round(passed * bar_width / scale) - start)
         bar = (" " * start + _glyph(index) * length).ljust(bar_width)[:bar_width]
-        rows.append(((f" {fit(name, 11)} ", "dim"), (bar, f"stage-{index % 6}"), (f"{ms:>6}", "text")))
+        rows.append(((f" {fit(name, 11)} ", "dim"), (bar, f"stage-{index % 6}"), _time(name, ms, 6)))
     return rows
+
+
+def _time(name: str, ms: int, width: int, ink: str = "text") -> tuple[str, str]:
+    """How long a stage took; marked where that is over its budget."""
+    return (f"{f'{ms}!':>{width}}", "warn") if is_over_budget(name, ms) else (f"{ms:>{width}}", ink)
 
 
 def _glyph(index: int) -> str:

@@ -4,7 +4,7 @@ from engine.calls.apply import apply, fold
 from engine.calls.call import Call, Direction, Floor, Line, Mode, Speaker
 from engine.calls.events import EPHEMERAL_TYPES, EVENT_TYPES, Cursor, Data, Draft, Event
 from engine.calls.ladder import Rung, first_missing, ladder
-from engine.calls.latency import percentile, summarise
+from engine.calls.latency import is_over_budget, percentile, report, summarise
 from engine.calls.state import END_REASONS, State, next_state
 
 __all__ = [
@@ -28,6 +28,8 @@ __all__ = [
     "fold",
     "ladder",
     "next_state",
+    "is_over_budget",
     "percentile",
+    "report",
     "summarise",
 ]

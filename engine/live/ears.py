@@ -189,7 +189,7 @@ class Ears:
         """The turn is over: ask for its text. An "uh-huh" under our voice is written down but not answered."""
         now = self._now_ms()
         self._turn += 1
-        clock = TurnClock(self._turn)
+        clock = TurnClock(self._turn, engines={"stt": self._engine})
         clock.reach("voiced", now - (self._audio_ms - voiced_until_ms))
         clock.reach("ended", now)
         self._pending[self._steady.finish()] = _Asked(clock, wants_answer, self._began_at)

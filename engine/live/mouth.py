@@ -49,6 +49,7 @@ class Mouth(Speaking):
     ) -> None:
         super().__init__(call_id, post, now_ms)
         self._voice = voice
+        self.voice_engine = voice.name
         self._voice_name = voice_name
         self._waiting: asyncio.Queue[Utterance] = asyncio.Queue()
         self._playout: Playout | None = None

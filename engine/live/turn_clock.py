@@ -1,6 +1,7 @@
 """One clock per turn: from the caller's last voiced sample to the moment our answer is heard.
 
-Times are monotonic milliseconds. The stages add up to `total`, so a waterfall of them has no gaps:
+Times are monotonic milliseconds. The stages add up to `total`, so a waterfall of them has no gaps. What people take
+is no stage: while the caller speaks again, or still hears an earlier line of ours, the clock stands still.
 
 | stage | from | to |
 |---|---|---|
@@ -51,18 +52,49 @@ class TurnClock:
     reported: bool = False
     needed: tuple[Point, ...] = _POINTS
     """The points that this turn will have, in their order."""
+    engines: dict[str, str] = field(default_factory=dict)
+    """Who did it: stt, brain, tts -> the engine's name."""
+    _excluded: list[tuple[float, float]] = field(default_factory=list)
+    _blocked_at: float | None = None
 
     def reach(self, point: Point, at_ms: float) -> None:
         """Note a point; only the first time counts."""
         self.points.setdefault(point, at_ms)
+
+    def exclude(self, from_ms: float, until_ms: float) -> None:
+        """People took this time, not we."""
+        if until_ms > from_ms:
+            self._excluded.append((from_ms, until_ms))
+
+    def blocked(self, at_ms: float) -> None:
+        """The answer is ready, and an earlier line of ours still plays."""
+        self._blocked_at = at_ms
+
+    def unblocked(self, at_ms: float) -> None:
+        """It does no longer."""
+        if self._blocked_at is not None:
+            self.exclude(self._blocked_at, at_ms)
+            self._blocked_at = None
+
+    @property
+    def waited_ms(self) -> int:
+        """What people took between the caller's last sound and our answer."""
+        first, last = self.points.get(self.needed[0]), self.points.get(self.needed[-1])
+        return 0 if first is None or last is None else round(self._waited(first, last))
+
+    def _waited(self, from_ms: float, until_ms: float) -> float:
+        return sum(max(0.0, min(until_ms, end) - max(from_ms, start)) for start, end in self._excluded)
 
     def stages(self) -> dict[str, int] | None:
         """Stage -> whole ms with `total`, once every point that it needs is known; None before."""
         if any(point not in self.points for point in self.needed):
             return None
         stages = {
-            _STAGE_TO[later]: round(max(0.0, self.points[later] - self.points[earlier]))
+            _STAGE_TO[later]: round(max(0.0, self._took(self.points[earlier], self.points[later])))
             for earlier, later in pairwise(self.needed)
         }
         stages["total"] = sum(stages.values())
         return stages
+
+    def _took(self, from_ms: float, until_ms: float) -> float:
+        return until_ms - from_ms - self._waited(from_ms, until_ms)

@@ -88,7 +88,7 @@ def test_reading_an_empty_state_folder_finds_nothing_and_creates_nothing(run: Ru
     assert run("status").json == {"calls": []}
     assert run("status", "--call-id", "x").json == {"found": False}
     assert run("tail", "--no-follow").out == ""
-    assert run("latency").json == {"turns": 0, "stages": {}}
+    assert run("latency").json == {"turns": 0, "stages": {}, "over": []}
     assert list(home.iterdir()) == []
 
 

@@ -40,3 +40,25 @@ def test_a_point_that_came_before_its_predecessor_takes_no_time() -> None:
     stages = clock.stages()
     assert stages is not None
     assert min(stages.values()) >= 0
+
+
+def test_what_people_take_is_no_stage() -> None:
+    """Pain B8: the caller speaks again, then our earlier line still plays."""
+    clock = TurnClock(1)
+    for at, point in enumerate(POINTS):
+        clock.reach(point, at * 100.0)
+    clock.exclude(310.0, 390.0)
+    clock.blocked(520.0)
+    clock.unblocked(600.0)
+    clock.unblocked(900.0)
+    stages = clock.stages()
+    assert stages is not None
+    assert (stages["agent"], stages["sentence"], stages["send"], stages["total"]) == (100, 20, 20, 540)
+    assert clock.waited_ms == 160
+
+
+def test_nothing_was_waited_for_while_a_turn_is_under_way() -> None:
+    clock = TurnClock(1)
+    clock.reach("voiced", 0.0)
+    clock.exclude(10.0, 5.0)
+    assert clock.waited_ms == 0
