@@ -5,6 +5,7 @@ Neither makes a file invalid: an engine that misses something does not start, an
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
@@ -139,7 +140,10 @@ def ignored(config: Config, given: Iterable[str]) -> Iterator[Finding]:
             yield Finding(key, "control.port is not set, so there is no TCP door")
 
 
-_BY_STEPS: Final = ("streaming.provider", "response.", "response_model", "response_timeout_ms", "session_scope")
+_BY_STEPS: Final = re.compile(
+    r"streaming\.(provider|fallback)|response\.(?!silence_|memory_)|(numbers\..*\.)?response_(model|timeout_ms)"
+    r"|turn_taking\.(complete_ms|unfinished_ms|endpoint_ms|resume)"
+)
 _SERVER_VAD: Final = tuple(
     f"realtime.providers.openai.{key}" for key in ("vad_threshold", "silence_duration_ms", "prefix_padding_ms")
 )
@@ -152,7 +156,7 @@ def _unheard(config: Config, key: str) -> Iterator[Finding]:
         if key.startswith("realtime.") and key != "realtime.enabled":
             yield Finding(key, "realtime.enabled is false")
         return
-    if not config.in_steps and key.startswith(_BY_STEPS):
+    if not config.in_steps and _BY_STEPS.match(key):
         yield Finding(key, "realtime.enabled is true: the model hears and answers by itself")
     if key == "silence_timeout_ms" and not config.in_steps:
         yield Finding(key, "realtime.enabled is true: see realtime.providers.openai.silence_duration_ms")

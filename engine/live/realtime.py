@@ -19,7 +19,7 @@ from engine.live.realtime_ears import RealtimeEars
 from engine.live.realtime_line import ModelLine
 from engine.live.realtime_link import Link
 from engine.live.realtime_mouth import RealtimeMouth
-from engine.live.realtime_prompts import AGAIN, HANDED_BACK, Role, about, history, spoken_by
+from engine.live.realtime_prompts import AGAIN, HANDED_BACK, Role, about, earlier, history, spoken_by
 from engine.live.realtime_tools import Tools
 from engine.live.realtime_turns import CallerTurns
 from engine.live.realtime_voice import ModelVoice
@@ -116,7 +116,7 @@ class Realtime:
         """The call's ears; takes what `Ears` takes."""
         self.ears = ears = RealtimeEars(*args)
         ears.listens, ears.live = self, self._live
-        ears.interruptible = self._service.interruptible
+        ears.interruptible = self._service.interruptible and self._parts.config.turn_taking.barge_in
         return ears
 
     @property
@@ -128,6 +128,11 @@ class Realtime:
     def speaks(self) -> bool:
         """The model holds the call; false: it was lost for good."""
         return self._link.given_up is None
+
+    @property
+    def falls_back(self) -> bool:
+        """A recogniser and a brain stand by for when it is lost."""
+        return self._parts.config.in_steps
 
     @property
     def replying(self) -> bool:
@@ -159,7 +164,7 @@ class Realtime:
             await self._link.run()
         finally:
             watching.cancel()
-        return self._parts.config.in_steps
+        return self.falls_back
 
     # -- the service --------------------------------------------------------------------------
 
@@ -167,8 +172,12 @@ class Realtime:
         """A session can be talked to: it is told what was said so far."""
         await self._parts.recorder.settle()
         call = self._parts.book.get(self._call_id)
-        for role, text in history(call) if call is not None else ():
-            self._tell(role, text)
+        if call is not None:
+            remember = self._parts.remember
+            for role, text in earlier(await remember(call) if remember is not None else ()):
+                self._tell(role, text)
+            for role, text in history(call):
+                self._tell(role, text)
         self._post("speech.ready", {"engine": self.name})
         self._told = self._excused = False
         self.ears.can_hear()
@@ -183,7 +192,7 @@ class Realtime:
         self._unanswered |= self._turns.lost() or unanswered
         self._quiet.set()
         self._told = True
-        fallback = self._parts.recogniser.name if final and self._parts.config.in_steps else ""
+        fallback = self._parts.recogniser.name if final and self.falls_back else ""
         facts: dict[str, object] = {"engine": self.name, "error": problem.message, "hint": problem.hint}
         facts |= {"code": problem.code, "final": final and not fallback}
         self._post("speech.failed", facts | ({"fallback": fallback} if fallback else {}))
@@ -282,9 +291,9 @@ class Realtime:
         """Have a line made ahead of time."""
         await self._voice.prepare(text)
 
-    async def say_line(self, text: str) -> ModelLine:
+    async def say_line(self, text: str, patience: float) -> ModelLine:
         """Have the model say exactly this. Raises ModelLost."""
-        return await self._voice.say_line(text)
+        return await self._voice.say_line(text, patience)
 
     def cut(self, line: ModelLine, heard_ms: int) -> None:
         """The caller hears no more of a line than this."""
@@ -332,6 +341,8 @@ class Realtime:
             self._watch_deaf(now)
             for item in list(self._turns.late()):
                 self._give_up_text(item)
+            if self._turns.endless(self._parts.config.turn_taking.max_turn_ms):
+                self._voice.do(RealtimeCore.commit)  # a radio in the room can not hold the call for ever
             if self._turns.speaking and self.ears.silent_ms(now) > GAP_MS:
                 for _ in range(int(LOOK_SECONDS * 50)):
                     self.hear(bytes((SILENCE,)) * FRAME_BYTES)

@@ -27,6 +27,8 @@ SESSION_SECONDS: Final = 58 * 60.0
 """The service ends every session after 60 minutes."""
 RENEW_SECONDS: Final = 120.0
 """How long before its end a session is replaced, at the next quiet moment."""
+LEAST_SECONDS = 60.0
+"""No session is replaced sooner, whatever the clocks of both sides say."""
 QUIET_LOOKS: Final = 0.25
 LAST_MOMENT_SECONDS: Final = 20.0
 """This long before the end nobody waits for a quiet moment any more."""
@@ -164,7 +166,7 @@ class Link:
         lasts = SESSION_SECONDS
         if session.expires_at is not None:
             lasts = min(lasts, session.expires_at - time.time())
-        await asyncio.sleep(max(1.0, lasts - RENEW_SECONDS))
+        await asyncio.sleep(max(LEAST_SECONDS, lasts - RENEW_SECONDS))
         latest = time.monotonic() + RENEW_SECONDS - LAST_MOMENT_SECONDS
         while True:
             if not self._is_quiet() and time.monotonic() < latest:

@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from engine.calls import Draft
 from engine.live.lines import Ending, Kind, Utterance
@@ -22,6 +22,11 @@ from engine.media.audio import Audio
 from engine.speech.ports import SpeechUnavailable
 
 log = logging.getLogger(__name__)
+
+GREETING_SECONDS: Final = 4.0
+"""How long our first words wait for the service before our voice says them."""
+LINE_SECONDS: Final = 0.5
+"""The same for every other line: somebody waits on the telephone."""
 
 
 class Model(Protocol):
@@ -38,8 +43,8 @@ class Model(Protocol):
     def name(self) -> str:
         """Who it is."""
 
-    async def say_line(self, text: str) -> ModelLine:
-        """Have the model say exactly this. Raises ModelLost."""
+    async def say_line(self, text: str, patience: float) -> ModelLine:
+        """Have the model say exactly this; the service may take `patience` seconds to be there. Raises ModelLost."""
 
     async def caller_quiet(self) -> None:
         """Return when the caller does not speak."""
@@ -117,15 +122,25 @@ class RealtimeMouth(Mouth):
                     yield piece
         except ModelLost as error:
             raise SpeechUnavailable(str(error)) from error
+        self._check(source)
+
+    @staticmethod
+    def _check(source: ModelLine) -> None:
+        """A line that broke off was not said to its end, and its record says so. Raises SpeechUnavailable."""
+        if source.failed and not source.settled:
+            raise SpeechUnavailable(source.failed)
 
     async def _modelled(self, line: Utterance) -> AsyncGenerator[Audio, None]:
         """In the model's voice, or else in ours."""
         try:
-            source = await self._model.say_line(line.text)
+            source = await self._model.say_line(
+                line.text, GREETING_SECONDS if line.kind == "greeting" else LINE_SECONDS
+            )
             self._join(line, source)
             async with aclosing(source.audio()) as pieces:
                 async for piece in pieces:
                     yield piece
+            self._check(source)
             return
         except ModelLost as error:
             log.warning("call %s: our voice stands in for the model: %s", self._call_id, error)
@@ -148,11 +163,12 @@ class RealtimeMouth(Mouth):
                 raise
             problem = error
         try:
-            source = await self._model.say_line(line.text)
+            source = await self._model.say_line(line.text, LINE_SECONDS)
             self._join(line, source)
             async with aclosing(source.audio()) as pieces:
                 async for piece in pieces:
                     yield piece
+            self._check(source)
         except ModelLost:
             raise problem from None
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Final, Literal
 
 from engine.calls import Call, Speaker
+from engine.speech.ports import EarlierCall
 
 Role = Literal["user", "assistant", "system"]
 
@@ -40,6 +42,20 @@ def spoken_by(speaker: Speaker, text: str, *, cut: bool = False) -> tuple[Role, 
         end = " The caller interrupted there." if cut else ""
         return "system", f"A human colleague said to the caller: {json.dumps(text, ensure_ascii=False)}.{end}"
     return "assistant", text
+
+
+def earlier(calls: Sequence[EarlierCall]) -> Iterator[tuple[Role, str]]:
+    """What is remembered of calls with the same person."""
+    for call in calls:
+        yield (
+            "system",
+            f"What follows was said in an earlier call, on {datetime.fromtimestamp(call.at / 1000):%A %d %B %Y}.",
+        )
+        for said in call.lines:
+            if said.kind != "silence" and said.text:
+                yield ("user" if said.speaker == "caller" else "assistant"), said.text
+    if calls:
+        yield "system", "The earlier calls end here, and this call begins."
 
 
 def history(call: Call) -> Iterator[tuple[Role, str]]:

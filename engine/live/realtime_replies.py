@@ -17,6 +17,10 @@ class Answers(Protocol):
         """The model holds the call."""
 
     @property
+    def falls_back(self) -> bool:
+        """A brain stands by for when the model is lost."""
+
+    @property
     def replying(self) -> bool:
         """The model makes a reply."""
 
@@ -47,6 +51,14 @@ class RealtimeReplies(Replies):
     @property
     def quiet(self) -> bool:
         return self._answers.quiet if self._answers.speaks else super().quiet
+
+    async def prepare(self) -> None:
+        if self._answers.falls_back:
+            await super().prepare()
+
+    async def close(self) -> None:
+        if self._answers.falls_back:
+            await super().close()
 
     def revoke(self, why: str) -> None:
         if self._answers.speaks:

@@ -49,6 +49,7 @@ class CallerTurns:
         self._now_ms = now_ms
         self._turns: dict[str, CallerTurnFacts] = {}
         self._numbers = 0
+        self._ended_by_us = ""
         self.speaking = ""
         """The item that the caller speaks now."""
 
@@ -104,6 +105,14 @@ class CallerTurns:
             facts["backchannel"] = True
         self._post(Draft("speech.final", self._call_id, facts))
         return turn
+
+    def endless(self, most_ms: int) -> bool:
+        """The caller's turn is longer than turns are let be; said once per turn."""
+        turn = self._turns.get(self.speaking)
+        if turn is None or turn.item == self._ended_by_us or epoch_ms() - turn.began_at <= most_ms:
+            return False
+        self._ended_by_us = turn.item
+        return True
 
     def late(self) -> Iterator[str]:
         """Items whose words take too long."""

@@ -38,8 +38,8 @@ STALL_SECONDS: Final = 8.0
 """For how long the model may give nothing of what was asked for."""
 HOPELESS_SECONDS: Final = 11.0
 """The session itself is given up when it has not even let go of that by then."""
-PATIENCE_SECONDS: Final = 4.0
-"""How long a line of the agent waits for the service before our voice says it."""
+PREPARE_SECONDS: Final = 15.0
+"""How long the phone may ring until the service is there for what is made ahead of time."""
 
 
 class Decides(Protocol):
@@ -102,15 +102,15 @@ class ModelVoice:
 
     async def prepare(self, text: str) -> None:
         """Have a line made ahead of time, for the next `say_line` of the same text."""
-        if await self._connected():
+        if await self._connected(PREPARE_SECONDS):
             self._early = self._say(text)
 
-    async def say_line(self, text: str) -> ModelLine:
-        """Have the model say exactly this. Raises ModelLost."""
+    async def say_line(self, text: str, patience: float) -> ModelLine:
+        """Have the model say exactly this; the service may take `patience` seconds to be there. Raises ModelLost."""
         early, self._early = self._early, None
         if early is not None and early.wanted == text and not early.failed and not early.settled:
             return early
-        if not await self._connected():
+        if not await self._connected(patience):
             given_up = self._link.given_up
             raise ModelLost(given_up.message if given_up is not None else "the service is not there")
         return self._say(text)
@@ -188,7 +188,7 @@ class ModelVoice:
             self._withdraw(asked)
             for line in self._lines.values():
                 if line.key == asked.key:
-                    line.finish()
+                    line.finish(error)
             if asked.line is None:
                 self._reply_failed(asked, error)
         if session.core.busy and waited > HOPELESS_SECONDS * 1000:
@@ -282,10 +282,10 @@ class ModelVoice:
         self._keys += 1
         return f"{what}-{self._keys}"
 
-    async def _connected(self) -> bool:
+    async def _connected(self, patience: float) -> bool:
         """Whether there is a session, after a while if need be."""
         try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
+            async with asyncio.timeout(patience):
                 return await self._link.wait() is not None
         except TimeoutError:
             return False

@@ -360,7 +360,10 @@ async def test_a_lost_model_is_replaced_by_recogniser_brain_and_voice(tmp_path: 
         assert failed[-1].data["fallback"] == "words" and failed[-1].data["code"] == "invalid_api_key"
 
 
-async def test_a_session_is_replaced_before_it_expires(tmp_path: Path, simulator: Simulator) -> None:
+async def test_a_session_is_replaced_before_it_expires(
+    tmp_path: Path, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.live.realtime_link.LEAST_SECONDS", 1.0)
     async with far_realtime(expires_in=121) as far, calling(tmp_path, simulator, far) as run:
         call_id = await run.engine.initiate(SINK, "Hello there.", "conversation", by="cli")
         await run.until_call(call_id, lambda call: "heard" in call.rungs)

@@ -77,7 +77,7 @@ class RealtimeSession:
             raise SessionFailed(
                 Problem("timeout", f"the service confirmed no session within {CONNECT_SECONDS:.0f} s")
             ) from None
-        except SessionFailed:
+        except BaseException:  # the call may be over before the session stands
             await self.close()
             raise
 
