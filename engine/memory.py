@@ -20,6 +20,9 @@ from engine.store import EventLog, StoreError
 
 log = logging.getLogger(__name__)
 
+NOBODY: Final = frozenset(("+266696687", "+7378742833", "+2562533", "+8656696", "+86282452253", "+7748483"))
+"""What carriers write for callers who hide their number: "anonymous", "restricted", "blocked", "unknown" on a
+telephone's keys (Twilio's documentation of the parameter `From`)."""
 LOOKED_AT: Final = 4
 """So many times as many calls are read as are told of: some had no words."""
 MAX_LINE_CHARS: Final = 600
@@ -38,7 +41,8 @@ class Memory:
         """The newest calls with the same person that fit, oldest first."""
         response = self._config.response
         wanted = response.memory_calls
-        if self._config.session_scope != "per-phone" or not wanted or not is_phone_number(call.peer):
+        somebody = is_phone_number(call.peer) and call.peer not in NOBODY
+        if self._config.session_scope != "per-phone" or not wanted or not somebody:
             return ()
         try:
             ids = await self._log.calls_with(call.peer, wanted * LOOKED_AT + 1)

@@ -104,6 +104,8 @@ def _line(name: str, value: Any, depth: int) -> str:
 def _plain(value: Any) -> str:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
+    if isinstance(value, list) and value:
+        return str(yaml.safe_dump(value, default_flow_style=True, width=10_000)).strip()
     if isinstance(value, Mapping | list):
         return "{}" if isinstance(value, Mapping) else "[]"
     text: str = yaml.safe_dump(value, width=200)
