@@ -23,9 +23,6 @@ DEFAULT_BASE_URL: Final = "https://api.elevenlabs.io"
 MAX_INPUT_CHARS: Final = 5000
 """The smallest limit among the models (eleven_v3; the flash models take 40,000)."""
 KEY: Final = "tts.providers.elevenlabs"
-_TYPES: Final = frozenset(
-    {"audio/basic", "audio/mulaw", "audio/x-mulaw", "audio/ulaw", "audio/pcmu", "application/octet-stream"}
-)
 _FATAL: Final = frozenset({"invalid_api_key", "voice_not_found", "invalid_uid"})
 """Refusals of the probe after which nothing can be spoken. Others may only mean that a key is limited to speech."""
 
@@ -73,7 +70,6 @@ class ElevenLabsVoice:
                 base_url=settings.server,
                 key=KEY,
                 explain=elevenlabs_hint,
-                types=_TYPES,
                 headers={"xi-api-key": settings.api_key} if settings.api_key else {},
                 secret=settings.api_key,
                 limits=limits or Limits(),

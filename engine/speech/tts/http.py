@@ -25,6 +25,10 @@ KEEP_ALIVE_SECONDS: Final = 75.0
 """How long a connection that is not used stays open: longer than most callers speak."""
 CHUNK_BYTES: Final = 16 * 1024
 MAX_ERROR_BYTES: Final = 64 * 1024
+_BINARY: Final = frozenset({"application/octet-stream", "binary/octet-stream"})
+_MPEG1: Final = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
+_MPEG2: Final = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
+"""Kilobits of MP3 by the header's four bits."""
 _OTHER_FORMATS: Final = (b"riff", b"id3", b"oggs", b"flac", b"<!do", b"<htm", b"<?xm", b'{"er', b'{"de')
 """How files of other kinds begin, in small letters; raw samples do not."""
 
@@ -40,13 +44,12 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A speech service. `key`: where its settings stand in the configuration. `types`: content types of its audio."""
+    """A speech service. `key`: where its settings stand in the configuration."""
 
     vendor: str
     base_url: str
     key: str
     explain: Explain
-    types: frozenset[str]
     headers: Mapping[str, str] = field(default_factory=dict)
     secret: str = ""
     limits: Limits = Limits()
@@ -180,7 +183,7 @@ class SpeechHttp:
         service, kind = self._service, response.content_type.lower()
         if not first:
             raise SpeechUnavailable(f"{service.vendor} answered without any audio", f"check `{service.key}`")
-        if kind not in service.types or first[:4].lower().startswith(_OTHER_FORMATS):
+        if not _may_be_samples(kind, first):
             start = redacted(first[:60].decode("ascii", "replace"), service.secret)
             raise SpeechUnavailable(
                 f"{service.vendor} answered with {kind} instead of audio that we asked for: {start!r}",
@@ -193,6 +196,27 @@ class SpeechHttp:
             f"{service.vendor} at {service.base_url} can not be reached: {str(error) or type(error).__name__}",
             f"check the network and `{service.key}.base_url`",
         )
+
+
+def _may_be_samples(kind: str, first: bytes) -> bool:
+    """Whether an answer can be raw samples. Services do not agree about the type that these have, so only types that
+    are no audio at all decide; else the bytes do."""
+    if not kind.startswith("audio/") and kind not in _BINARY:
+        return False
+    return not first[:4].lower().startswith(_OTHER_FORMATS) and not _is_mpeg(first)
+
+
+def _is_mpeg(data: bytes) -> bool:
+    """Whether this is MP3: a frame header (ISO 11172-3), and another one where the frame ends."""
+    if len(data) < 4 or data[0] != 0xFF or data[1] & 0xE6 != 0xE2:
+        return False
+    newest, rate, bits = data[1] & 0x08 != 0, data[2] >> 2 & 3, data[2] >> 4
+    if rate == 3 or bits in (0, 15):
+        return False
+    hz = (44_100, 48_000, 32_000)[rate] // (1 if newest else 2 if data[1] & 0x10 else 4)
+    length = (144 if newest else 72) * 1000 * (_MPEG1 if newest else _MPEG2)[bits] // hz + (data[2] >> 1 & 1)
+    following = data[length : length + 2]
+    return len(following) < 2 or following == data[:2]
 
 
 async def _note_reuse(_session: aiohttp.ClientSession, context: Any, _params: object) -> None:

@@ -24,9 +24,6 @@ DEFAULT_BASE_URL: Final = "https://api.openai.com/v1"
 MAX_INPUT_CHARS: Final = 4096
 """The service refuses a longer `input`."""
 KEY: Final = "tts.providers.openai"
-_TYPES: Final = frozenset(
-    {"audio/pcm", "audio/l16", "audio/raw", "audio/x-raw", "audio/x-pcm", "application/octet-stream"}
-)
 _WITHOUT_INSTRUCTIONS: Final = ("tts-1", "tts-1-hd")
 
 
@@ -73,7 +70,6 @@ class OpenAiVoice:
                 base_url=settings.server,
                 key=KEY,
                 explain=openai_hint,
-                types=_TYPES,
                 headers=headers,
                 secret=settings.api_key,
                 limits=limits or Limits(),

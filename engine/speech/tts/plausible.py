@@ -1,7 +1,7 @@
 """Whether bytes that a service calls speech can be speech.
 
-Compressed audio taken for PCM, or PCM for mu-law, is a loud noise in somebody's ear: a third to a half of its samples
-are near full scale, and each has little to do with the one before. Of speech hardly any are that large, and loud
+Compressed audio taken for samples, or PCM for mu-law, is a loud noise in somebody's ear: many of its samples are
+near full scale, and each has little to do with the one before. Of speech hardly any are that large, and loud
 speech is vowels, which are smooth. Both have to be so: a line that is refused for nothing is bad too.
 """
 
@@ -16,8 +16,8 @@ from engine.media.g711 import mulaw_to_pcm16
 
 CHECKED_BYTES: Final = PHONE.bytes_for(400)
 """So much of the beginning is looked at."""
-LOUD_SHARE: Final = 0.18
-"""Of speech at -10 dBFS, which is far too loud already, 11 % of the samples are that large; of noise 30 to 50 %."""
+LOUD_SHARE: Final = 0.1
+"""Of speech at -10 dBFS, which is far too loud already, 11 % of the samples are that large; of noise 12 to 50 %."""
 LIKENESS: Final = 0.65
 """Of loud speech it is 0.85 and more, of PCM taken for mu-law 0.1, of mu-law taken for PCM 0.4 to 0.6."""
 FASTEST_MS: Final = 18

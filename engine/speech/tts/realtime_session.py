@@ -99,12 +99,11 @@ class RealtimeSession:
                     yield Audio(PHONE, _audio(event.get("delta")))
                 case "response.output_audio_transcript.delta":
                     if not reading.goes_on(str(event.get("delta") or "")):
-                        raise SpeechUnavailable(
-                            f"the model said something else than the text: {reading.said[:80]!r}",
-                            "choose another `tts.providers.openai.model`",
-                        )
+                        raise _something_else(reading)
                 case "response.done":
                     self._check_done(event.get("response"))
+                    if not reading.ends():
+                        raise _something_else(reading)
                     return
                 case "error":
                     raise self._refused(event.get("error"))
@@ -160,6 +159,13 @@ class RealtimeSession:
         code, message = str(error.get("code") or error.get("type") or ""), str(error.get("message") or "")
         hint = openai_hint(Refused(400, code, message, str(error.get("param") or "").rpartition(".")[2]))
         return SpeechUnavailable(f"the speech service answered {code}: {redacted(message, self._secret)}", hint)
+
+
+def _something_else(reading: Reading) -> SpeechUnavailable:
+    return SpeechUnavailable(
+        f"the model said something else than the text: {reading.said[:80]!r}",
+        "choose another `tts.providers.openai.model`",
+    )
 
 
 def _event(data: str) -> Event | None:

@@ -53,6 +53,22 @@ async def test_the_audio_is_what_the_official_client_gets(elevenlabs: ElevenLabs
     assert by_us.body == {key: value for key, value in by_sdk.body.items() if value is not None}
 
 
+@pytest.mark.parametrize("content_type", ["audio/mpeg", "application/octet-stream", "audio/wav", "audio/x-mulaw"])
+async def test_the_bytes_decide_what_is_audio_and_not_its_name(
+    elevenlabs: ElevenLabsFarEnd, content_type: str
+) -> None:
+    elevenlabs.manners = Manners(content_type=content_type)
+    async with voice(elevenlabs) as it:
+        assert joined(await spoken(it)) == elevenlabs.mulaw(LINE)
+
+
+async def test_silence_at_the_beginning_is_not_taken_for_mp3(elevenlabs: ElevenLabsFarEnd) -> None:
+    for quiet in (b"\xff", b"\xff\xfb", b"\xff\xf3\xf4\xff", b"\xff\xfe\xfd\xfc"):
+        elevenlabs.manners = Manners(body=quiet * 2000)
+        async with voice(elevenlabs) as it:
+            assert joined(await spoken(it)) == quiet * 2000
+
+
 async def test_unset_voice_settings_are_left_to_the_voice(elevenlabs: ElevenLabsFarEnd) -> None:
     async with voice(elevenlabs) as it:
         await spoken(it)
@@ -80,7 +96,8 @@ REFUSALS: list[tuple[Manners, str, str]] = [
     (Manners(status=429, error=elevenlabs_speech.BUSY), "429 too_many_concurrent_requests", "larger plan"),
     (Manners(status=422, error=elevenlabs_speech.NOT_VALID), "422 missing: body.text", ""),
     (Manners(status=503, error="<html>busy</html>"), "503", "problem of its own"),
-    (Manners(content_type="audio/mpeg", body=b"\xff\xfb\x90" + bytes(4000)), "audio/mpeg", "format"),
+    (Manners(content_type="audio/mpeg", body=(b"\xff\xfb\x90\xc4" + bytes(413)) * 20), "audio/mpeg", "format"),
+    (Manners(body=(b"\xff\xf3\x44\xc4" + bytes(92)) * 40), "audio/basic", "format"),
     (Manners(content_type="text/html", body=b"<html>portal</html>"), "text/html", "base_url"),
     (Manners(body=b""), "without any audio", "elevenlabs"),
     (Manners(stall_after=4800), "went silent", "slow"),

@@ -115,6 +115,13 @@ async def test_an_old_socket_is_not_used_any_more(openai: OpenAiFarEnd) -> None:
     assert len(openai.sockets) == 2
 
 
+async def test_a_short_answer_instead_of_the_text_is_noticed_at_its_end(openai: OpenAiFarEnd) -> None:
+    openai.says_instead = "Fine, thanks."
+    async with voice(openai) as it:
+        with pytest.raises(SpeechUnavailable, match="said something else than the text"):
+            await spoken(it, "How are you today, Mrs. Young?")
+
+
 async def test_a_model_that_answers_the_text_instead_of_reading_it_is_stopped(openai: OpenAiFarEnd) -> None:
     openai.says_instead = "Sure, I can help you with that, just tell me what you would like to do today my friend."
     async with voice(openai) as it:
