@@ -22,6 +22,7 @@ from engine.clock import epoch_ms
 from engine.config import Config
 from engine.control.door import Door
 from engine.exposure.address import Exposure
+from engine.exposure.probing import Probing
 from engine.inbound import CarrierEvents
 from engine.lag import LagMeter
 from engine.live.alerts import Alerts
@@ -128,9 +129,14 @@ class Engine(EngineApi):
             self._exposure.webhook_url,
             lambda: self._parts,
         )
-        pipeline = WebhookPipeline(
-            carrier, config.serve.path, self._exposure, events.act, self._exposure.webhook_seen
+        self._probing = Probing(
+            config,
+            lambda: (self._exposure.webhook_url(), self._exposure.stream_url()),
+            lambda: self._web.port,
+            carrier.signature_headers[0],
+            self._recorder.post,
         )
+        pipeline = WebhookPipeline(carrier, config.serve.path, self._exposure, events.act, self._webhook_seen)
         self._media = MediaDoor(
             config.streaming,
             carrier,
@@ -141,7 +147,7 @@ class Engine(EngineApi):
             self._ticker,
             self._recorder.post,
         )
-        self._web = WebServer(config, pipeline.handle, self._media.handle)
+        self._web = WebServer(config, pipeline.handle, self._media.handle, self._probing.answer)
         self._door = Door(self, state_dir, config.control)
         self._reconciler = Reconciler(carrier, self._recorder, self._book, self._calls, lambda: self._parts)
 
@@ -188,6 +194,7 @@ class Engine(EngineApi):
                 )
             )
             self._background.append(group.create_task(self._reconcile()))
+            self._background.append(group.create_task(self._probing.run()))
             ready.set()
             await stop.wait()
             await self._drain()
@@ -199,6 +206,10 @@ class Engine(EngineApi):
         if before is None:
             self._today.add()
         self._alerts.changed(before, after)
+
+    def _webhook_seen(self, draft: Draft) -> None:
+        self._probing.seen(draft)
+        self._exposure.webhook_seen(draft)
 
     def _has_streams(self) -> bool:
         """Whether audio comes to our recogniser and voice: as configured, or for a call from before a restart."""
@@ -409,7 +420,12 @@ class Engine(EngineApi):
                 "capabilities": self._carrier.capabilities.to_json(),
                 "streams": self.config.media_streams and self._carrier.capabilities.streaming,
             },
-            "exposure": {**self._exposure.health(), "streams": self._media.streams, "sockets": self._media.sockets()},
+            "exposure": {
+                **self._exposure.health(),
+                **self._probing.health(),
+                "streams": self._media.streams,
+                "sockets": self._media.sockets(),
+            },
             "speech": {**self._desk.health(), **self._realtime_health()},
             "store": {
                 "path": str(self.state_dir / DATABASE_NAME),

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from engine.config.base import HttpPath, IpAddress, Port, Secret, Section
+from engine.config.base import HttpPath, IpAddress, NotNegative, Port, Positive, Secret, Section
 
 
 class Serve(Section):
@@ -57,6 +57,14 @@ class WebhookSecurity(Section):
     trusted_proxy_ips: list[IpAddress] = Field(
         default_factory=list, description="Believe forwarded headers only from these addresses; empty: from any."
     )
+
+
+class Probe(Section):
+    """Looks at the public address from outside in: name, TLS, webhook, media socket."""
+
+    every_seconds: NotNegative = Field(default=60, le=86_400, description="Pause between two looks; 0: none at all.")
+    failures: Positive = Field(default=2, le=20, description="It is an alert when so many ...")
+    of: Positive = Field(default=3, le=20, description="... of the last so many looks failed.")
 
 
 class Control(Section):

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from engine.config.base import NotNegative, PhoneNumber, Positive, Section, WebUrl
 from engine.config.carriers import Mock, Outbound, Plivo, Telnyx, Twilio
-from engine.config.network import Control, Serve, Tailscale, Tunnel, WebhookSecurity
+from engine.config.network import Control, Probe, Serve, Tailscale, Tunnel, WebhookSecurity
 from engine.config.realtime import Realtime
 from engine.config.speech import Messages, Response, Streaming, Tts
 from engine.config.turn_taking import TurnTaking
@@ -124,6 +124,7 @@ class Config(Section):
     webhook_security: WebhookSecurity = Field(
         default_factory=WebhookSecurity, description="Which address a webhook may claim to have been sent to."
     )
+    probe: Probe = Field(default_factory=Probe, description="How the public address is looked at from outside.")
     skip_signature_verification: bool = Field(
         default=False, description="Development only: works on loopback with nothing public, and shows a red banner."
     )

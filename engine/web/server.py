@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from aiohttp import web
@@ -19,6 +20,14 @@ LINGER_SECONDS: Final = 1.0
 """How long the rest of a refused body is taken and thrown away, so that its sender sees the refusal."""
 
 
+Own = Callable[[web.Request], Awaitable[web.StreamResponse | None]]
+"""Answers requests that we made ourselves, to see whether our public address works; None for anybody else's."""
+
+
+async def _nobody(_: web.Request) -> web.StreamResponse | None:
+    return None
+
+
 class PortTaken(Exception):
     """The server's address can not be bound. `hint` says what to do."""
 
@@ -30,7 +39,8 @@ class PortTaken(Exception):
 class WebServer:
     """aiohttp on `serve.bind:serve.port`. Port 0 takes a free one; `port` is the real one once it is open."""
 
-    def __init__(self, config: Config, webhook: Handler, media: Handler) -> None:
+    def __init__(self, config: Config, webhook: Handler, media: Handler, own: Own = _nobody) -> None:
+        self._own = own
         self._bind = config.serve.bind
         self.port = config.serve.port
         application = web.Application(client_max_size=64 * 1024, middlewares=[self._watch])
@@ -77,6 +87,8 @@ class WebServer:
     @web.middleware
     async def _watch(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         self._listening.began(request)
+        if (own := await self._own(request)) is not None:
+            return own
         try:
             return await handler(request)
         except web.HTTPMethodNotAllowed:
