@@ -54,10 +54,19 @@ class Levels:
 
     caller: tuple[int, ...] = (0,) * LEVELS
     agent: tuple[int, ...] = (0,) * LEVELS
+    caller_db: float = -90.0
+    """The caller's newest level, dBFS ..."""
+    floor_db: float | None = None
+    """... what of it is the line's own noise ..."""
+    threshold_db: float | None = None
+    """... and from where on it would interrupt us; None where the engine does not say."""
 
-    def push(self, caller_db: float, agent_db: float) -> Levels:
+    def push(
+        self, caller_db: float, agent_db: float, floor_db: float | None = None, threshold_db: float | None = None
+    ) -> Levels:
         """With the newest reading in dBFS."""
-        return Levels((*self.caller[1:], _height(caller_db)), (*self.agent[1:], _height(agent_db)))
+        caller, agent = (*self.caller[1:], _height(caller_db)), (*self.agent[1:], _height(agent_db))
+        return Levels(caller, agent, caller_db, floor_db, threshold_db)
 
 
 @dataclass(frozen=True, slots=True)

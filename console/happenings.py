@@ -57,7 +57,9 @@ def _on_level(board: Board, event: Event) -> None:
     if call is None or not call.live:
         return
     before = board.levels.get(call.call_id, Levels())
-    board.levels[call.call_id] = before.push(_number(event.data, "caller", -90), _number(event.data, "agent", -90))
+    data = event.data
+    marks = (_number(data, name, -90) if name in data else None for name in ("floor", "threshold"))
+    board.levels[call.call_id] = before.push(_number(data, "caller", -90), _number(data, "agent", -90), *marks)
 
 
 def _on_partial(board: Board, event: Event) -> None:

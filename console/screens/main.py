@@ -170,7 +170,16 @@ class MainScreen(Screen[None]):
         call = self.shown.calls.get(table.selected or "")
         alert = mask_numbers(table.alerts.get(call.call_id, "") if call else "", self.masked)
         header = self.query_one(CallHeader)
-        header.show(call, now, masked=self.masked, pending=under_way(self, call), alert=alert, adrift=self.adrift)
+        levels = self.shown.levels.get(call.call_id) if call else None
+        header.show(
+            call,
+            now,
+            masked=self.masked,
+            pending=under_way(self, call),
+            alert=alert,
+            adrift=self.adrift,
+            levels=levels,
+        )
         self.query_one(Transcript).show_call(self.shown, call, masked=self.masked)
         self.query_one(Ladder).show(call, now, alert)
         self.query_one(Turns).show(call)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from console.facts import Levels
 from console.paint import Part, Row, pack
 from console.text import clean, clock_text
 from console.widgets.lines import Panel
@@ -13,6 +14,8 @@ from engine.client import Call
 
 TITLED: Final = 60
 """Cells from which the floor is named."""
+METER: Final = 12
+"""Cells of the level meter: 5 dB each."""
 
 
 _KINDS: Final[Mapping[str, str]] = {"native": "carrier's voice", "inline": "carrier's notice"}
@@ -36,6 +39,7 @@ def call_header_row(
     pending: str = "",
     alert: str = "",
     adrift: bool = False,
+    levels: Levels | None = None,
 ) -> Row:
     """The selected call in one line. Times are epoch ms; `pending` is what was asked and is not done yet."""
     if call is None:
@@ -52,6 +56,7 @@ def call_header_row(
         (1, ((clock_text(((call.ended_at or now) - began) / 1000), "text"),)),
         (4, ((_KINDS.get(call.media, call.mode), "dim"),)),
         (3, ((f"keys {clean(call.dtmf[-12:])}", "dim"),) if call.dtmf else ()),
+        (2, level_meter(levels) if levels is not None and call.live and not unknown else ()),
     ]
     right: list[Part] = [
         (1, ((pending, "warn"),) if pending else ()),
@@ -59,6 +64,24 @@ def call_header_row(
         (1, (("floor " if width >= TITLED else "", "dim"), (f"{floor.symbol} {floor.word} ", floor.ink))),
     ]
     return pack(left, right if call.live and not unknown else (), width)
+
+
+def level_meter(levels: Levels) -> Row:
+    """The caller's level on a scale of -66 to -6 dBFS; `┊` marks the line's noise, `│` what would interrupt us."""
+    if levels.floor_db is None or levels.threshold_db is None:
+        return ()
+    level, floor, threshold = (_cell(db) for db in (levels.caller_db, levels.floor_db, levels.threshold_db))
+    cells = [("█" if cell <= level else "·", "meter-caller" if cell <= level else "off") for cell in range(METER)]
+    if floor >= 0:
+        cells[floor] = ("┊", "dim")
+    if threshold >= 0:
+        cells[threshold] = ("│", "warn")
+    return (("level ", "dim"), *cells)
+
+
+def _cell(db: float) -> int:
+    """The cell of a level, -1 for what is below the scale."""
+    return max(-1, min(METER - 1, int((db + 66) // (60 / METER))))
 
 
 class CallHeader(Panel):
@@ -72,11 +95,21 @@ class CallHeader(Panel):
     pending = ""
     alert = ""
     adrift = False
+    levels: Levels | None = None
 
     def show(
-        self, call: Call | None, now: int, *, masked: bool, pending: str, alert: str, adrift: bool = False
+        self,
+        call: Call | None,
+        now: int,
+        *,
+        masked: bool,
+        pending: str,
+        alert: str,
+        adrift: bool = False,
+        levels: Levels | None = None,
     ) -> None:
         """Draw `call` as it is at `now` (epoch ms)."""
+        self.levels = levels
         self.call, self.now, self.masked, self.pending, self.alert = call, now, masked, pending, alert
         self.adrift = adrift
         self.redraw()
@@ -91,5 +124,6 @@ class CallHeader(Panel):
                 pending=self.pending,
                 alert=self.alert,
                 adrift=self.adrift,
+                levels=self.levels,
             )
         ]

@@ -122,6 +122,11 @@ class Ears:
         """The number of the caller's latest turn."""
         return self._turn
 
+    @property
+    def interrupting_db(self) -> float:
+        """The level from which the caller would interrupt us now, dBFS."""
+        return max(self.floor_db + self._gate.open_db, self._turns.interrupting_db)
+
     def our_line(self, text: str) -> None:
         """What our voice says now, so that its echo is not taken for the caller."""
         self._turns.our_line(text)

@@ -170,7 +170,7 @@ class Streamed:
                 "caller": round(self.ears.level_db),
                 "agent": round(session.agent_level_db),
                 "floor": round(self.ears.floor_db),
-                "threshold": round(self.ears.floor_db + self._parts.config.turn_taking.voice_margin_db),
+                "threshold": round(self.ears.interrupting_db),
             }
             self._parts.recorder.ephemeral(self.call_id, "audio.level", dict(levels))
 

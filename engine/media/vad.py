@@ -107,7 +107,8 @@ class Gate:
     def __init__(self, aggressiveness: int = 2, hangover_ms: int = 200, open_db: float = OPEN_MARGIN_DB) -> None:
         self._is_speech = webrtcvad.Vad(aggressiveness).is_speech
         self._floor = NoiseFloor()
-        self._open_db = open_db
+        self.open_db = open_db
+        """How far above the floor a voice must be."""
         self._stay_db = open_db - OPEN_MARGIN_DB + STAY_MARGIN_DB
         self._hangover_frames = max(1, hangover_ms // FRAME_MS)
         self._unvoiced = self._hangover_frames
@@ -122,7 +123,7 @@ class Gate:
         rms = audioop.rms(pcm, 2)
         level_db = max(SILENT_DB, 20.0 * math.log10(rms / _FULL_SCALE)) if rms else SILENT_DB
         floor_db = self._floor.update(level_db)
-        margin = self._stay_db if self._open else self._open_db
+        margin = self._stay_db if self._open else self.open_db
         # webrtcvad is asked about every frame, loud or not: it keeps a noise model of its own.
         voiced = self._is_speech(pcm, PHONE.rate) and level_db >= floor_db + margin
         self._move(voiced)

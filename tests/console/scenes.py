@@ -54,6 +54,6 @@ def live_details(script: Script) -> list[Event]:
         script.ephemeral("speech.partial", "anna", text="And could you tell me whether"),
         script.ephemeral("audio.level", "anna", caller=-12.0, agent=-90.0),
         script.ephemeral("audio.level", "anna", caller=-30.0, agent=-90.0),
-        script.ephemeral("audio.level", "anna", caller=-6.0, agent=-90.0),
+        script.ephemeral("audio.level", "anna", caller=-21.0, agent=-90.0, floor=-57, threshold=-46),
         script.ephemeral("audio.level", "berta", caller=-90.0, agent=-20.0),
     ]

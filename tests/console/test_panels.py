@@ -10,7 +10,7 @@ from console.board import Board
 from console.facts import Exposure, Levels, Streams, Webhooks
 from console.keys import Registry
 from console.paint import pack, plain, row_width
-from console.widgets.call_header import call_header_row
+from console.widgets.call_header import METER, call_header_row, level_meter
 from console.widgets.call_table import Filter, call_row
 from console.widgets.exposure import ExposureFacts, exposure_rows
 from console.widgets.header import HeaderFacts, Health, header_row
@@ -189,6 +189,17 @@ def test_the_call_header_shows_floor_and_what_is_pending(board: Board) -> None:
     assert "… continue 3 s" in row
     assert row.endswith("floor ‖ held ")
     assert "floor" not in plain(call_header_row(board.calls["ended-0"], START, 100, masked=False))
+
+
+def test_the_level_meter_marks_the_noise_and_what_would_interrupt_us(board: Board) -> None:
+    levels = Levels().push(-21.0, -90.0, -57.0, -46.0)
+    row = plain(call_header_row(board.calls["anna"], START, 120, masked=False, levels=levels))
+    assert "level █┊██│█████··" in row
+    quiet = plain(level_meter(Levels().push(-90.0, -90.0, -65.0, -40.0)))
+    assert quiet == "level ┊····│······"
+    assert level_meter(Levels().push(-20.0, -20.0)) == ()
+    for level in (-1000.0, 0.0, 1000.0):
+        assert row_width(level_meter(Levels().push(level, level, level, level))) == len("level ") + METER
 
 
 def test_pack_keeps_the_most_important_parts() -> None:
