@@ -238,3 +238,16 @@ async def test_a_cut_takes_the_request_back_while_it_is_still_being_made(far: Fa
     assert over.type == "say.cut"
     assert GREETING.startswith(over.data["heardText"])
     assert len(over.data["heardText"]) < len(GREETING)
+
+
+async def test_a_message_is_made_when_it_is_dialled_and_again_when_that_failed(far: Far) -> None:
+    """Pain A13."""
+    far.elevenlabs.turns = [Manners(status=503, error="busy")]
+    run = await far.start(far.config("provider: elevenlabs"))
+    call_id = await run.engine.initiate(SINK, GREETING, "conversation")
+    await run.until_event(lambda event: event.type == "call.answered" and event.call_id == call_id)
+    assert far.elevenlabs.texts[:1] == [GREETING], "before anybody answered"
+    await run.until_call(call_id, lambda call: any(not line.playing for line in call.transcript))
+    call = run.engine.call(call_id)
+    assert call is not None and (call.transcript[0].text, call.transcript[0].cut) == (GREETING, False)
+    assert far.elevenlabs.texts == [GREETING, GREETING]
