@@ -1,7 +1,8 @@
 """The recognisers of an engine in the order in which they are asked, and how each one is.
 
 A recogniser that failed for good in one call is not asked first by the next ones for a while: each call would lose
-seconds of its caller's words to find out again.
+seconds of its caller's words to find out again. Between calls it is found out whether it works again, so that the
+health is that of now and not of the last call.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from engine.speech.ports import Listener, Lost, Recogniser, SpeechUnavailable
 log = logging.getLogger(__name__)
 
 AVOID_SECONDS: Final = 60.0
-"""How long a recogniser that failed for good is asked last."""
+"""How long a recogniser that failed for good is asked last, and how often it is tried without a call."""
 
 
 @dataclass(slots=True)
@@ -41,12 +42,14 @@ class RecogniserChain:
         self._now = now
         self._standing = {engine.name: Standing() for engine in engines}
         self.name = engines[0].name
+        self._trying: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Start them all; each may fail. Raises SpeechUnavailable when none of them works."""
         async with asyncio.TaskGroup() as group:
             for engine in self._engines:
                 group.create_task(self._start(engine))
+        self._trying = asyncio.create_task(self._keep_trying(), name="recognisers: try the failed ones again")
         if all(standing.state == "failed" for standing in self._standing.values()):
             first = self._standing[self.name]
             raise SpeechUnavailable(first.error, first.hint)
@@ -64,6 +67,9 @@ class RecogniserChain:
 
     async def close(self) -> None:
         """Stop them all."""
+        if self._trying is not None:
+            self._trying.cancel()
+            await asyncio.gather(self._trying, return_exceptions=True)
         for engine in self._engines:
             await engine.close()
 
@@ -104,13 +110,24 @@ class RecogniserChain:
         failed_at = self._standing[engine.name].failed_at
         return failed_at is not None and self._now() - failed_at < AVOID_SECONDS
 
+    async def _keep_trying(self) -> None:
+        while True:
+            await asyncio.sleep(AVOID_SECONDS)
+            for engine in self._engines:
+                if self._standing[engine.name].state == "failed":
+                    await self._start(engine)
+
     async def _start(self, engine: Recogniser) -> None:
+        before = self._standing[engine.name]
         try:
             await engine.start()
         except SpeechUnavailable as error:
-            log.warning("stt %s can not be used: %s", engine.name, error)
+            if str(error) != before.error:
+                log.warning("stt %s can not be used: %s", engine.name, error)
             self.failed(engine.name, Lost(str(error), error.hint))
         else:
+            if before.state == "failed":
+                log.info("stt %s works again", engine.name)
             self.works(engine.name)
 
 

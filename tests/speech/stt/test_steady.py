@@ -6,8 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import pytest
+
 from engine.media.audio import PHONE
-from engine.speech.ports import Final
+from engine.speech.ports import Final, SpeechUnavailable
 from engine.speech.stt.chain import AVOID_SECONDS, RecogniserChain
 from engine.speech.stt.steady import (
     MIN_SESSION_SECONDS,
@@ -251,3 +253,29 @@ async def test_a_chain_starts_all_and_fails_only_when_none_works() -> None:
     assert [engine["state"] for engine in health["engines"]] == ["failed", "ready"]
     listener = await chain.listen(PHONE)
     assert listener in b.listeners
+    await chain.close()
+
+
+@virtual_time
+async def test_a_recogniser_that_failed_is_tried_between_calls_and_its_health_is_that_of_now() -> None:
+    a, b = FakeRecogniser("a", no("no network"), no("no network")), FakeRecogniser("b")
+    chain = RecogniserChain([a, b], asyncio.get_running_loop().time)
+    await chain.start()
+    await asyncio.sleep(AVOID_SECONDS + 1)
+    assert chain.health()["using"] == "b" and chain.health()["error"] == "no network"
+    await asyncio.sleep(AVOID_SECONDS)
+    assert chain.health()["using"] == "a" and chain.health()["error"] == ""
+    await chain.close()
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+@virtual_time
+async def test_a_chain_in_which_nothing_works_says_so_and_goes_on_trying() -> None:
+    a = FakeRecogniser("a", no("wrong key", hopeless=True))
+    chain = RecogniserChain([a], asyncio.get_running_loop().time)
+    with pytest.raises(SpeechUnavailable, match="wrong key"):
+        await chain.start()
+    assert chain.health()["ok"] is False
+    await asyncio.sleep(AVOID_SECONDS + 1)
+    assert chain.health()["ok"] is True
+    await chain.close()
