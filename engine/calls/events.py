@@ -29,9 +29,10 @@ with a strictly increasing `seq`. Readers ignore types and keys that they do not
 | speech.failed | engine, error, hint?, final (none works any more), fallback? (who is asked instead) |
 | say.queued | sayId, speaker (agent, operator), kind (greeting, reply, speak, notify, hold, keys), text |
 | say.worded | sayId, text: what is really said, where that was not known when it was queued |
-| say.started | sayId, synthMs |
+| say.started | sayId, synthMs, engine? (who speaks), cached? (it was spoken before) |
+| say.fallback | sayId, engine, to (who speaks instead), error, hint?, afterMs? (audio of the line that was there) |
 | say.heard | sayId, ms |
-| say.cut | sayId, heardMs, heardText |
+| say.cut | sayId, heardMs, heardText, error? (not the caller: the voice broke off) |
 | say.skipped | sayId, why |
 | say.failed | sayId, error |
 | turn.completed | turn, stages (name -> ms), engines (stt, brain, tts -> name), waitedMs (people took it; no stage) |
@@ -44,7 +45,7 @@ with a strictly increasing `seq`. Readers ignore types and keys that they do not
 | engine.started | version, pid, provider |
 | engine.stopped | why |
 | speech.partial (ephemeral) | text |
-| audio.level (ephemeral) | caller, agent, floor (the line's noise), threshold (of a voice); dBFS, -90 is silence |
+| audio.level (ephemeral) | caller, agent, floor (the line's noise), threshold (interrupts us); dBFS, -90 is silence |
 """
 
 from __future__ import annotations
@@ -88,6 +89,7 @@ EVENT_TYPES: frozenset[str] = frozenset(
         "say.started",
         "say.heard",
         "say.cut",
+        "say.fallback",
         "say.skipped",
         "say.failed",
         "turn.completed",
