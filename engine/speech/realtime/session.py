@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 CONNECT_SECONDS: Final = 10.0
 """From nothing to a session that is as it was asked to be."""
-HEARTBEAT_SECONDS: Final = 4.0
+HEARTBEAT_SECONDS: Final = 6.0
 """A service that answers no ping for half of this is gone, whatever the network says."""
 MAX_MESSAGE: Final = 16 * 1024 * 1024
 MAX_UNSENT: Final = 1500

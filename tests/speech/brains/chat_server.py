@@ -72,6 +72,7 @@ class ChatServer:
         self.exchanges: list[Exchange] = []
         self.connections: set[object] = set()
         """Peers that ever connected."""
+        self.knocks = 0
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         self._met(request)
@@ -84,6 +85,7 @@ class ChatServer:
     async def knock(self, request: web.Request) -> web.StreamResponse:
         """A request that only opens a connection, refused as OpenAI refuses it."""
         self._met(request)
+        self.knocks += 1
         return web.json_response({"error": {"message": "Not allowed to HEAD"}}, status=405)
 
     def _met(self, request: web.Request) -> None:
