@@ -180,6 +180,13 @@ class EngineApi(Protocol):
     async def latency(self, last: int = 200) -> Mapping[str, Any]:
         """Per stage: count, minMs, maxMs, avgMs, p50Ms, p95Ms over the last `last` turns."""
 
+    async def probe(self) -> Mapping[str, Any] | None:
+        """Look at the public address from outside, now; None when there is nothing to look at."""
+
+    async def checks(self, *, online: bool) -> Mapping[str, Any]:
+        """What `voicecall setup` looks at, as seen by this engine: ok, checks."""
+        raise NotImplementedError
+
     def health(self) -> Mapping[str, Any]:
         """engine, carrier (what it can do), exposure, speech, store and slots, as the panel shows them."""
 

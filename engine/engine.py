@@ -35,6 +35,7 @@ from engine.memory import Memory
 from engine.operations import Operations
 from engine.reconcile import Reconciler
 from engine.recorder import Recorder
+from engine.self_check import self_check
 from engine.speech.desk import SpeechDesk
 from engine.speech.realtime.service import make_service
 from engine.store import DATABASE_NAME, EngineLock, EventLog
@@ -395,6 +396,16 @@ class Engine(EngineApi):
 
     def cursor(self) -> Cursor:
         return self._log.cursor
+
+    async def probe(self) -> Mapping[str, Any] | None:
+        report = await self._probing.look()
+        return None if report is None else report.to_json()
+
+    async def checks(self, *, online: bool) -> Mapping[str, Any]:
+        def exposure() -> Mapping[str, Any]:
+            return {**self._exposure.health(), **self._probing.health()}
+
+        return await self_check(self.config, self.state_dir, self.probe, exposure, online=online)
 
     def _realtime_health(self) -> Mapping[str, Any]:
         return {"realtime": self._realtime.health()} if self._realtime is not None else {}

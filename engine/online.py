@@ -51,6 +51,14 @@ class Written:
 
 
 async def ask(config: Config, state_dir: Path) -> Findings:
+    """Ask the carrier and the vendors, and look at our own address from outside. Nothing is written or dialled."""
+    from engine.online_exposure import exposure
+
+    findings = await ask_vendors(config, state_dir)
+    return replace(findings, checks=[*findings.checks, *await exposure(config, state_dir)])
+
+
+async def ask_vendors(config: Config, state_dir: Path) -> Findings:
     """Ask the configured carrier and the vendors that recognise speech. Nothing is written, started or dialled."""
     findings = await _ask_carrier(config, state_dir)
     return replace(findings, checks=[*findings.checks, *await recognition(config)])

@@ -153,6 +153,12 @@ class Dispatcher:
     async def health(self, params: p.Params, by: str) -> Result:
         return self._api.health()
 
+    async def probe(self, params: p.Params, by: str) -> Result:
+        return {"probe": await self._api.probe()}
+
+    async def checks(self, params: p.Checks, by: str) -> Result:
+        return await self._api.checks(online=params.online)
+
     async def latency(self, params: p.Latency, by: str) -> Result:
         return await self._api.latency(params.last)
 
@@ -221,6 +227,8 @@ METHODS: Final[Mapping[str, Method]] = {
     "voicecall.events": _method(p.Events, Dispatcher.events),
     "voicecall.history": _method(p.History, Dispatcher.history),
     "voicecall.health": _method(p.Params, Dispatcher.health),
+    "voicecall.probe": _method(p.Params, Dispatcher.probe),
+    "voicecall.checks": _method(p.Checks, Dispatcher.checks),
     "voicecall.latency": _method(p.Latency, Dispatcher.latency),
     "voicecall.backlog": _method(p.Backlog, Dispatcher.backlog),
     LISTEN: _method(p.OneCall, Dispatcher.listen),

@@ -98,6 +98,10 @@ class Forget(Params):
     number: str = Field(min_length=1, max_length=100)
 
 
+class Checks(Params):
+    online: bool = False
+
+
 class Latency(Params):
     last: int = Field(default=200, ge=1, le=10_000)
 

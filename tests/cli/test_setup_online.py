@@ -22,6 +22,7 @@ import pytest
 
 from engine import checks, online
 from engine.carriers.twilio_account import Access
+from engine.check import Check
 from engine.config import Config, Mock
 from engine.simulator.launch import STATE_FILE, ensure_simulator
 from tests.carriers.twilio_far import OUR_NUMBER, Settings, TwilioFar
@@ -41,6 +42,12 @@ def only_the_account_matters(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checks, "_AUDIO_PROBE", "print('input: a, output: b')")
     monkeypatch.setattr("engine.speech.local_extra.find_spec", lambda name: object())
     monkeypatch.setattr("engine.checks.require_moonshine_platform", lambda: None)
+    monkeypatch.setattr("engine.online_exposure.exposure", nothing_to_look_at)
+
+
+async def nothing_to_look_at(config: Config, state_dir: Path) -> list[Check]:
+    """Our own address is looked at in tests/exposure."""
+    return []
 
 
 @pytest.fixture

@@ -15,6 +15,8 @@ from engine.control.feed import Batch
 READ_S: Final = 30.0
 DIAL_S: Final = 90.0
 TALK_S: Final = 15 * 60.0
+PROBE_S: Final = 60.0
+CHECKS_S: Final = 120.0
 """Limits in seconds. The engine has tighter ones of its own; these are for one that no longer answers."""
 
 
@@ -138,6 +140,15 @@ class EngineClient(ABC):
     async def latency(self, last: int = 200) -> dict[str, Any]:
         """Per stage of a turn: count, minMs, maxMs, avgMs, p50Ms, p95Ms over the last `last` turns."""
         return dict(await self._request("voicecall.latency", {"last": last}))
+
+    async def probe(self) -> dict[str, Any] | None:
+        """Look at the public address from outside, now: ok, error, fix, steps; None when there is none."""
+        report = (await self._request("voicecall.probe", {}, PROBE_S))["probe"]
+        return None if report is None else dict(report)
+
+    async def checks(self, *, online: bool = False) -> dict[str, Any]:
+        """What `voicecall setup` (`online`: `--online`) looks at, as the engine sees it: ok, checks."""
+        return dict(await self._request("voicecall.checks", {"online": online}, CHECKS_S))
 
     async def health(self) -> dict[str, Any]:
         """engine, exposure, speech, store and slots."""
