@@ -1,4 +1,7 @@
-"""The voices that a configuration asks for: on all numbers, on single ones, and those that stand in for them."""
+"""The voices that a configuration asks for: on all numbers, on single ones, and those that stand in for them.
+
+A vendor's code, and the HTTP client with it, is loaded only where it speaks.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,8 @@ from engine.config.base import reveal
 from engine.speech.ports import Voice
 from engine.speech.tts.cache import AudioCache
 from engine.speech.tts.chain import Speaker, Voices
-from engine.speech.tts.elevenlabs import ElevenLabsSettings, ElevenLabsVoice
 from engine.speech.tts.local import LocalVoice
 from engine.speech.tts.models import is_realtime
-from engine.speech.tts.openai import OpenAiSettings, OpenAiVoice
-from engine.speech.tts.openai_realtime import OpenAiRealtimeVoice
 
 if TYPE_CHECKING:
     from engine.config import Config
@@ -30,7 +30,7 @@ class _Studio:
     """Makes each voice once, however many numbers speak with it."""
 
     def __init__(self) -> None:
-        self._voices: dict[OpenAiSettings | tuple[str, ...], Voice] = {}
+        self._voices: dict[tuple[str, ...], Voice] = {}
 
     def chain(self, tts: Tts) -> list[Speaker]:
         """Who speaks, and who instead, each once."""
@@ -54,16 +54,22 @@ class _Studio:
         return Speaker(voice, f"local {who}", ("local", who), who)
 
     def _openai(self, tts: Tts) -> Speaker:
+        from engine.speech.tts.openai import OpenAiSettings, OpenAiVoice
+        from engine.speech.tts.openai_realtime import OpenAiRealtimeVoice
+
         given = tts.providers.openai
         settings = OpenAiSettings(
             reveal(given.api_key), given.base_url or "", given.model, given.voice, given.instructions or ""
         )
-        if settings not in self._voices:
+        key = (*settings.key, settings.api_key)
+        if key not in self._voices:
             make = OpenAiRealtimeVoice if is_realtime(given.model) else OpenAiVoice
-            self._voices[settings] = make(settings)
-        return Speaker(self._voices[settings], settings.label, settings.key)
+            self._voices[key] = make(settings)
+        return Speaker(self._voices[key], settings.label, settings.key)
 
     def _elevenlabs(self, tts: Tts) -> Speaker:
+        from engine.speech.tts.elevenlabs import ElevenLabsSettings, ElevenLabsVoice
+
         given = tts.providers.elevenlabs
         settings = ElevenLabsSettings(
             reveal(given.api_key),
