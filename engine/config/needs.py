@@ -90,7 +90,12 @@ def _need(key: str, variable: str = "") -> Finding:
 
 def has_public_address(config: Config) -> bool:
     """Whether something is configured by which a carrier on the internet can reach us."""
-    return bool(config.public_url) or config.tunnel.provider != "none" or config.tailscale.mode != "off"
+    return bool(config.public_url) or has_tunnel(config)
+
+
+def has_tunnel(config: Config) -> bool:
+    """Whether a tunnel is configured, in either spelling."""
+    return config.tunnel.provider != "none" or config.tailscale.mode != "off"
 
 
 class _ReadWhen(NamedTuple):
@@ -114,9 +119,7 @@ _READ_WHEN: Final = (
     _ReadWhen("response.script", "response.provider", ("script",)),
     _ReadWhen("tunnel.ngrok_", "tunnel.provider", ("ngrok",)),
     _ReadWhen("tunnel.allow_ngrok_", "tunnel.provider", ("ngrok",)),
-    _ReadWhen("tunnel.command", "tunnel.provider", ("command",)),
-    _ReadWhen("tailscale.path", "tailscale.mode", ("serve", "funnel")),
-    _ReadWhen("tailscale.port", "tailscale.mode", ("serve", "funnel")),
+    _ReadWhen("tunnel.command", "tunnel.provider", ("command",)),  # and command_url_pattern
     _ReadWhen("allow_from", "inbound_policy", ("allowlist", "pairing")),
 )
 
@@ -134,10 +137,30 @@ def ignored(config: Config, given: Iterable[str]) -> Iterator[Finding]:
                 yield Finding(key, f"streaming.provider is {recognisers[0]}, and {vendor} is no fallback")
         yield from _unspoken(config, key)
         yield from _unheard(config, key)
+        yield from _unthought(config, key)
+        yield from _unopened(config, key)
         if key == "streaming.enabled" and config.provider == "mock" and not config.media_streams:
             yield Finding(key, "the simulated carrier has no voice of its own: conversations are refused without it")
         if key in ("control.bind", "control.token") and config.control.port is None:
             yield Finding(key, "control.port is not set, so there is no TCP door")
+
+
+_OF_TUNNELS: Final = ("tunnel.", "tailscale.mode")
+
+
+def _unopened(config: Config, key: str) -> Iterator[Finding]:
+    """Of the keys about tunnels, those that no tunnel reads."""
+    provider, legacy = config.tunnel.provider, config.tailscale.mode
+    if key.startswith(_OF_TUNNELS) and config.public_url and has_tunnel(config):
+        yield Finding(key, "public_url is set, so no tunnel is opened")
+    elif key == "tailscale.mode" and "none" not in (provider, "none" if legacy == "off" else provider):
+        yield Finding(key, f"tunnel.provider is {provider}")
+    elif key in ("tailscale.path", "tailscale.port") and not (
+        provider.startswith("tailscale") or (provider == "none" and legacy != "off")
+    ):
+        yield Finding(key, f"tailscale.mode is {legacy}")
+    elif key == "tunnel.update_carrier_number" and not has_tunnel(config):
+        yield Finding(key, "there is no tunnel: a public_url does not change")
 
 
 _BY_STEPS: Final = re.compile(
@@ -166,6 +189,24 @@ def _unheard(config: Config, key: str) -> Iterator[Finding]:
     semantic = key == "realtime.providers.openai.eagerness"
     if (key in _SERVER_VAD and detection != "server_vad") or (semantic and detection != "semantic_vad"):
         yield Finding(key, f"realtime.providers.openai.turn_detection is {detection}")
+
+
+_INSTRUCTIONS: Final = re.compile(r"numbers\..*\.response_(model|system_prompt)|response_system_prompt")
+
+
+def _unthought(config: Config, key: str) -> Iterator[Finding]:
+    """Of the keys about what a brain is told, those that the chosen one can make no use of."""
+    provider = config.response.provider
+    if config.realtime.enabled:
+        return
+    if _INSTRUCTIONS.fullmatch(key) and provider != "openai":
+        yield Finding(key, f"response.provider is {provider}")
+    if (key == "session_scope" or key.startswith("response.memory_")) and provider in ("script", "operator"):
+        yield Finding(key, f"response.provider is {provider}, which remembers nothing")
+    elif key.startswith("response.memory_") and config.session_scope != "per-phone":
+        yield Finding(key, f"session_scope is {config.session_scope}")
+    if key.startswith("response.silence_") and provider == "operator":
+        yield Finding(key, "response.provider is operator: a person notices")
 
 
 def _voices(config: Config) -> set[str]:

@@ -66,6 +66,16 @@ def test_a_need_names_the_variable_that_would_do() -> None:
         ("{}", "allow_from", "inbound_policy is disabled"),
         ("{}", "control.token", "control.port is not set"),
         ("{}", "tts.providers.openai.voice", "tts.provider is local"),
+        ("{}", "response_system_prompt", "response.provider is script"),
+        ("response: {provider: operator}", "numbers.+15550001111.response_model", "response.provider is operator"),
+        ("{}", "session_scope", "response.provider is script, which remembers nothing"),
+        (
+            "{session_scope: per-call, response: {provider: command, command: x}}",
+            "response.memory_calls",
+            "session_scope is per-call",
+        ),
+        ("response: {provider: operator}", "response.silence_prompt", "a person notices"),
+        ("{}", "response.command_mode", "response.provider is script"),
     ],
 )
 def test_settings_without_effect_say_why(text: str, key: str, why: str) -> None:

@@ -1,4 +1,4 @@
-"""Whole calls with brains that are somewhere else, a chat server or a program: simulated carrier, real sockets, pipes."""
+"""Whole calls with brains that are elsewhere, a chat server or a program: simulated carrier, real sockets, pipes."""
 
 from __future__ import annotations
 

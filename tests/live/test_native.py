@@ -240,6 +240,17 @@ async def test_keys_of_the_caller_are_noted_and_answered_with_listening(tmp_path
         assert at.now(line.call).dtmf == "42#"
 
 
+async def test_keys_of_the_caller_are_a_turn_that_is_answered(tmp_path: Path) -> None:
+    brain = Says("You pressed it.")
+    async with table(tmp_path, brain=brain, **NATIVE) as at:
+        line = await dial(at)
+        await line.heard(HELLO)
+        first = await line.tell("dtmf", digits="42#")
+        assert first == "You pressed it." or await line.told(1) == "You pressed it."
+        await line.heard("You pressed it.")
+    assert brain.heard == ["42#"]
+
+
 async def test_the_agent_ends_the_call_when_its_farewell_was_heard(tmp_path: Path) -> None:
     """Pain C6."""
     async with table(tmp_path, brain=Says("Goodbye, then.", end=True), **NATIVE) as at:

@@ -20,6 +20,8 @@ def reply_to(script: Script, conversation: Conversation) -> Reply:
     answer = outbound.answer if dialog.outbound else inbound.answer
     reply = Reply("")
     for line in conversation.lines:
+        if line.kind == "silence":
+            continue  # keys are words: a script may know what `1` means
         heard = dialog.take(line)
         reply = Reply("") if heard is None else answer(dialog, heard)
     return reply
