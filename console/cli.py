@@ -225,6 +225,10 @@ def _smoke(parser: Parser) -> None:
     parser.add_argument("--yes", action="store_true", help="really place the call; needs --to")
 
 
+def _doctor(parser: Parser) -> None:
+    parser.add_argument("call_id", metavar="CALL_ID", nargs="?", help="our id or the carrier's; none: the last call")
+
+
 def _config(parser: Parser) -> None:
     parser.add_argument(
         "what",
@@ -251,6 +255,7 @@ _VERBS: Final = (
     _Verb("latency", "how fast the turns were, stage by stage", _latency, "console.verbs.latency"),
     _Verb("setup", "check whether everything is there", _setup, "console.verbs.setup"),
     _Verb("smoke", "check, then show or (with --to and --yes) place a test call", _smoke, "console.verbs.setup"),
+    _Verb("doctor", "where a call got stuck, why, and what mends it", _doctor, "console.verbs.doctor"),
     _Verb("config", "check or show the configuration", _config, "console.verbs.config"),
 )
 

@@ -51,6 +51,14 @@ class History:
         """The `last` newest events, in order."""
         return self._log.read_last(last, call_id) if self._log is not None else []
 
+    def of_call(self, call: Call) -> list[Event]:
+        """All events of one call, in order."""
+        return self._log.read_calls([call.call_id]) if self._log is not None else []
+
+    def around(self, since: int, until: int) -> list[Event]:
+        """What belongs to no call and happened between two times (epoch ms), and how we were reached before."""
+        return self._log.read_around(since, until) if self._log is not None else []
+
     def latency(self, last: int) -> Mapping[str, Any]:
         """Per stage: count, extremes, average and percentiles over the last `last` turns."""
         turns = self._log.read_turns(last) if self._log is not None else []

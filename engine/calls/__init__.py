@@ -2,6 +2,8 @@
 
 from engine.calls.apply import apply, fold
 from engine.calls.call import Call, Direction, Floor, Line, Mode, Speaker
+from engine.calls.clues import Around, Clues, clue, surround
+from engine.calls.diagnosis import Diagnosis, diagnose
 from engine.calls.events import EPHEMERAL_TYPES, EVENT_TYPES, Cursor, Data, Draft, Event
 from engine.calls.ladder import Rung, first_missing, ladder
 from engine.calls.latency import is_over_budget, percentile, report, summarise
@@ -11,9 +13,12 @@ __all__ = [
     "END_REASONS",
     "EPHEMERAL_TYPES",
     "EVENT_TYPES",
+    "Around",
     "Call",
+    "Clues",
     "Cursor",
     "Data",
+    "Diagnosis",
     "Direction",
     "Draft",
     "Event",
@@ -24,6 +29,8 @@ __all__ = [
     "Speaker",
     "State",
     "apply",
+    "clue",
+    "diagnose",
     "first_missing",
     "fold",
     "ladder",
@@ -32,4 +39,5 @@ __all__ = [
     "percentile",
     "report",
     "summarise",
+    "surround",
 ]

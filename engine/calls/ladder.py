@@ -145,4 +145,9 @@ def _why(call: Call, name: str, late: bool) -> str:
         return f"the call ended first ({call.state.value})"
     if call.state.terminal:
         return "the call ended first"
+    return usual_why(call, name)
+
+
+def usual_why(call: Call, name: str) -> str:
+    """Why a rung is missing when nothing else is known."""
     return _WHY[name] if call.media == "stream" else _WHY_BY_CARRIER.get(name, _WHY[name])

@@ -43,6 +43,15 @@ def read_without_call(connection: sqlite3.Connection, last: int) -> list[Event]:
     return _events(connection.execute(sql, (last,)))[::-1]
 
 
+def read_around(connection: sqlite3.Connection, since: int, until: int, limit: int = 2000) -> list[Event]:
+    """What belongs to no call and happened between two times (epoch ms), and the last word on the address before."""
+    told = "AND type IN ('exposure.changed', 'exposure.probed')"
+    earlier = f"SELECT {_COLUMNS} FROM events WHERE call_id IS NULL AND at < ? {told} ORDER BY seq DESC LIMIT 1"
+    between = f"SELECT {_COLUMNS} FROM events WHERE call_id IS NULL AND at >= ? AND at <= ? ORDER BY seq LIMIT ?"
+    before = _events(connection.execute(earlier, (since,)))
+    return before + _events(connection.execute(between, (since, until, limit)))
+
+
 def read_turns(connection: sqlite3.Connection, last: int) -> list[Event]:
     """The `last` newest `turn.completed` events, in order."""
     sql = f"SELECT {_COLUMNS} FROM events WHERE type = 'turn.completed' ORDER BY seq DESC LIMIT ?"
