@@ -76,7 +76,8 @@ class SpeechHttp:
         trace.on_connection_reuseconn.append(_note_reuse)
         return aiohttp.ClientSession(
             headers=self._service.headers,
-            connector=aiohttp.TCPConnector(keepalive_timeout=KEEP_ALIVE_SECONDS, limit_per_host=0),
+            # As many connections as there are lines being made, which the number of calls bounds.
+            connector=aiohttp.TCPConnector(keepalive_timeout=KEEP_ALIVE_SECONDS, limit=0),
             timeout=aiohttp.ClientTimeout(total=None, connect=limits.connect, sock_connect=limits.connect),
             trace_configs=[trace],
             auto_decompress=True,
