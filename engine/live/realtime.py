@@ -19,7 +19,7 @@ from engine.live.realtime_ears import RealtimeEars
 from engine.live.realtime_line import ModelLine
 from engine.live.realtime_link import Link
 from engine.live.realtime_mouth import RealtimeMouth
-from engine.live.realtime_prompts import AGAIN, HANDED_BACK, Role, about, earlier, history, spoken_by
+from engine.live.realtime_prompts import AGAIN, HANDED_BACK, Role, about, earlier, history, keys, spoken_by
 from engine.live.realtime_tools import Tools
 from engine.live.realtime_turns import CallerTurns
 from engine.live.realtime_voice import ModelVoice
@@ -45,8 +45,8 @@ log = logging.getLogger(__name__)
 LOOK_SECONDS: Final = 0.25
 UNHEARD_MS: Final = 500
 """A caller who is there and whom nobody hears for this long is a fact ..."""
-EXCUSE_MS: Final = 2_500
-"""... and after this they are told."""
+EXCUSE_MS: Final = 3_500
+"""... and after this they are told: later than first words that did not wait for the service."""
 GAP_MS: Final = 400
 """Frames that stop coming for this long in the middle of a turn are taken for silence."""
 
@@ -148,7 +148,7 @@ class Realtime:
         """The caller pressed keys, which is a turn like any other."""
         if self.wants_answer():
             self._tools.caller_spoke()
-            self._tell("system", f"The caller pressed these keys: {digits}")
+            self._tell(*keys(digits))
             self._voice.reply(None)
 
     def floor(self, holder: Floor) -> None:
@@ -164,6 +164,7 @@ class Realtime:
             await self._link.run()
         finally:
             watching.cancel()
+        self.ears.count_from(self._turns.count)
         return self.falls_back
 
     # -- the service --------------------------------------------------------------------------

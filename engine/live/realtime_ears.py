@@ -50,6 +50,10 @@ class RealtimeEars(Ears):
         """The service is there, or there is nothing more to wait for."""
         self._ready.set()
 
+    def count_from(self, turns: int) -> None:
+        """So many turns there were before."""
+        self._turn = turns
+
     def voice_confirmed(self) -> None:
         """The service hears a voice now."""
         self._turns.confirmed(SURE, self._audio_ms)

@@ -23,10 +23,9 @@ from engine.speech.ports import SpeechUnavailable
 
 log = logging.getLogger(__name__)
 
-GREETING_SECONDS: Final = 4.0
-"""How long our first words wait for the service before our voice says them."""
-LINE_SECONDS: Final = 0.5
-"""The same for every other line: somebody waits on the telephone."""
+LINE_SECONDS: Final = 1.0
+"""How long a line waits for the service before our voice says it: somebody waits on the telephone. First words have
+waited already, for our ears (`engine.live.streamed`)."""
 
 
 class Model(Protocol):
@@ -69,15 +68,9 @@ class RealtimeMouth(Mouth):
         """Agent's lines that the model can not say."""
 
     def prepare(self, text: str, group: asyncio.TaskGroup) -> Prepared:
-        """The model keeps what it prepares: it has to know later what was heard of it."""
-        return Prepared(self._ahead(text), group)
-
-    async def _ahead(self, text: str) -> AsyncGenerator[Audio, None]:
-        if text:
-            await self._model.prepare(text)
-        nothing: tuple[Audio, ...] = ()
-        for piece in nothing:
-            yield piece
+        """The model keeps what it prepares, and our voice does not wait for it: what is returned is empty."""
+        group.create_task(self._model.prepare(text))
+        return Prepared(_nothing(), group)
 
     def stand_in(self, text: str, kind: Kind = "reply") -> Utterance:
         """Say a line for the model, which can not. Raises MouthFull."""
@@ -133,9 +126,7 @@ class RealtimeMouth(Mouth):
     async def _modelled(self, line: Utterance) -> AsyncGenerator[Audio, None]:
         """In the model's voice, or else in ours."""
         try:
-            source = await self._model.say_line(
-                line.text, GREETING_SECONDS if line.kind == "greeting" else LINE_SECONDS
-            )
+            source = await self._model.say_line(line.text, LINE_SECONDS)
             self._join(line, source)
             async with aclosing(source.audio()) as pieces:
                 async for piece in pieces:
@@ -190,3 +181,9 @@ class RealtimeMouth(Mouth):
             source.settled = True
         else:
             self._model.cut(source, 0)
+
+
+async def _nothing() -> AsyncGenerator[Audio, None]:
+    nothing: tuple[Audio, ...] = ()
+    for piece in nothing:
+        yield piece

@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import Final, Literal
 
 from engine.calls import Call, Speaker
-from engine.speech.ports import EarlierCall
+from engine.live.told import told
+from engine.speech.ports import EarlierCall, Said
 
 Role = Literal["user", "assistant", "system"]
 
@@ -36,6 +37,11 @@ def verbatim(text: str) -> str:
     return f"Say exactly the following words, in the language that they are written in, and nothing else: {quoted}"
 
 
+def keys(digits: str) -> tuple[Role, str]:
+    """The caller pressed keys."""
+    return "system", f"The caller pressed these keys: {digits}"
+
+
 def spoken_by(speaker: Speaker, text: str, *, cut: bool = False) -> tuple[Role, str]:
     """A line of our side that the model did not speak itself, as an item of its conversation."""
     if speaker == "operator":
@@ -47,29 +53,30 @@ def spoken_by(speaker: Speaker, text: str, *, cut: bool = False) -> tuple[Role, 
 def earlier(calls: Sequence[EarlierCall]) -> Iterator[tuple[Role, str]]:
     """What is remembered of calls with the same person."""
     for call in calls:
-        yield (
-            "system",
-            f"What follows was said in an earlier call, on {datetime.fromtimestamp(call.at / 1000):%A %d %B %Y}.",
-        )
-        for said in call.lines:
-            if said.kind != "silence" and said.text:
-                yield ("user" if said.speaker == "caller" else "assistant"), said.text
+        when = f"{datetime.fromtimestamp(call.at / 1000):%A %d %B %Y}"
+        yield "system", f"What follows was said in an earlier call, on {when}."
+        yield from _lines(call.lines)
     if calls:
         yield "system", "The earlier calls end here, and this call begins."
 
 
 def history(call: Call) -> Iterator[tuple[Role, str]]:
     """The conversation so far, as it was heard; the latest part of it when it is long."""
-    lines = [line for line in call.in_order if line.text][-MAX_LINES:]
+    kept: list[Said] = []
     budget = MAX_CHARS
-    kept = []
-    for line in reversed(lines):
-        budget -= len(line.text)
+    for said in reversed(told(call)[-MAX_LINES:]):
+        budget -= len(said.text)
         if budget < 0:
             break
-        kept.append(line)
-    for line in reversed(kept):
-        if line.speaker == "caller":
-            yield "user", line.text
-        else:
-            yield spoken_by(line.speaker, line.text, cut=line.cut)
+        kept.insert(0, said)
+    yield from _lines(kept)
+
+
+def _lines(lines: Sequence[Said]) -> Iterator[tuple[Role, str]]:
+    for said in lines:
+        if said.speaker != "caller":
+            yield spoken_by(said.speaker, said.text, cut=said.cut)
+        elif said.kind == "keys":
+            yield keys(said.text)
+        elif said.kind != "silence":
+            yield "user", said.text

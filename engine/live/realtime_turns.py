@@ -48,7 +48,8 @@ class CallerTurns:
         self._ephemeral = ephemeral
         self._now_ms = now_ms
         self._turns: dict[str, CallerTurnFacts] = {}
-        self._numbers = 0
+        self.count = 0
+        """Turns so far."""
         self._ended_by_us = ""
         self.speaking = ""
         """The item that the caller speaks now."""
@@ -79,8 +80,8 @@ class CallerTurns:
         if item == self.speaking:
             self.speaking = ""
         turn = self._turns.setdefault(item, self._turn(item, 0))
-        self._numbers += 1
-        turn.clock.turn = self._numbers
+        self.count += 1
+        turn.clock.turn = self.count
         turn.over_ms = self._now_ms()
         turn.clock.reach("voiced", turn.over_ms)
         turn.clock.reach("ended", turn.over_ms)
@@ -129,5 +130,5 @@ class CallerTurns:
         return gone
 
     def _turn(self, item: str, ago_ms: int) -> CallerTurnFacts:
-        clock = TurnClock(self._numbers + 1, needed=REALTIME_POINTS)
+        clock = TurnClock(self.count + 1, needed=REALTIME_POINTS)
         return CallerTurnFacts(item, clock, epoch_ms() - max(0, ago_ms))

@@ -80,6 +80,8 @@ class ModelVoice:
         self._asked: dict[str, _Asked] = {}
         self._lines: dict[str, ModelLine] = {}
         """Item -> line that is being made."""
+        self._soon = ""
+        """A line that is to be made ahead of time."""
         self._early: ModelLine | None = None
         self._keys = 0
         self._progress_ms = 0.0
@@ -102,12 +104,13 @@ class ModelVoice:
 
     async def prepare(self, text: str) -> None:
         """Have a line made ahead of time, for the next `say_line` of the same text."""
-        if await self._connected(PREPARE_SECONDS):
+        self._soon = text
+        if text and await self._connected(PREPARE_SECONDS) and self._soon == text:
             self._early = self._say(text)
 
     async def say_line(self, text: str, patience: float) -> ModelLine:
         """Have the model say exactly this; the service may take `patience` seconds to be there. Raises ModelLost."""
-        early, self._early = self._early, None
+        early, self._early, self._soon = self._early, None, ""
         if early is not None and early.wanted == text and not early.failed and not early.settled:
             return early
         if not await self._connected(patience):
@@ -128,7 +131,7 @@ class ModelVoice:
 
     def revoke(self) -> None:
         """What has not begun to be said is not wanted any more."""
-        early, self._early = self._early, None
+        early, self._early, self._soon = self._early, None, ""
         if early is not None:
             self.cut(early, 0)
         for asked in list(self._asked.values()):

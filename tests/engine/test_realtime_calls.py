@@ -371,19 +371,39 @@ async def test_a_session_is_replaced_before_it_expires(
         far.manners.expires_in = 3600
         await first.over.wait()
         second = far.session
-        await second.until(lambda session: session.said("input_audio_buffer.append"))
+        await second.until(lambda session: session.items and session.said("input_audio_buffer.append"))
         assert [item.text for item in second.items.values()] == ["Hello there."]
         assert not await events_of(run, call_id, "speech.failed")
         await run.engine.speak(call_id, "Still here.", "cli")
 
 
-async def test_an_answer_that_never_comes_has_a_limit(tmp_path: Path, simulator: Simulator) -> None:
+async def test_a_session_that_does_not_even_let_go_of_an_answer_is_replaced(
+    tmp_path: Path, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.live.realtime_voice.STALL_SECONDS", 0.5)
+    monkeypatch.setattr("engine.live.realtime_voice.HOPELESS_SECONDS", 1.0)
+    async with far_realtime() as far, calling(tmp_path, simulator, far) as run:
+        call_id = await run.engine.initiate(DANIEL, "Hello.", "conversation", by="cli")
+        await run.until_call(call_id, lambda call: "heard" in call.rungs)
+        far.manners.stall_after_chunks, far.manners.deaf_to_cancel = 3, True
+        failed = await run.until_event(lambda event: event.type == "speech.failed")
+        assert failed.data["code"] == "stalled" and not failed.data["final"]
+        far.manners.stall_after_chunks, far.manners.deaf_to_cancel = 0, False
+        await run.until_call(call_id, lambda call: not call.deaf)
+        call = await run.until_call(call_id, lambda call: not any(line.playing for line in call.transcript))
+        assert [line.cut for line in call.transcript if line.text.startswith("We are")][:1] == [True]
+
+
+async def test_an_answer_that_never_comes_has_a_limit(
+    tmp_path: Path, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.live.realtime_voice.STALL_SECONDS", 1.0)
     async with far_realtime() as far, calling(tmp_path, simulator, far) as run:
         call_id = await run.engine.initiate(DANIEL, "Hello.", "conversation", by="cli")
         await run.until_call(call_id, lambda call: "heard" in call.rungs)
         far.manners.stall_after_chunks = -1
         failed = await run.until_event(lambda event: event.type == "reply.failed")
-        assert "gave nothing" in failed.data["error"]
+        assert "gave nothing for 1 s" in failed.data["error"]
         await run.until_call(call_id, lambda call: any("Could you say that again" in text for text in texts(call)))
         assert far.session.said("response.cancel")
 
@@ -414,3 +434,64 @@ async def test_a_call_that_ends_leaves_no_session_behind(tmp_path: Path, simulat
             await far.calls[0].over.wait()
         with pytest.raises(Refusal):
             await run.engine.speak(call_id, "Hello?", "cli")
+
+
+async def test_keys_that_the_caller_presses_are_a_turn(tmp_path: Path, simulator: Simulator) -> None:
+    answers = (Answer("Please press one to confirm."), Answer("It is confirmed."))
+    async with far_realtime(answers=answers) as far, calling(tmp_path, simulator, far) as run:
+        call = await run.ring_in("George Hill")
+        await run.until_call(call.call_id, lambda call: "It is confirmed." in texts(call))
+        system = [item.text for item in far.session.items.values() if item.role == "system"]
+        assert system == ["The caller pressed these keys: 1"]
+
+
+async def test_the_model_is_told_what_is_remembered_of_the_caller(tmp_path: Path, simulator: Simulator) -> None:
+    async with far_realtime() as far, calling(tmp_path, simulator, far) as run:
+        first = await run.ring_in("Grace Young")
+        await run.until_call(first.call_id, lambda call: len(call.turns) >= 1 and len(call.transcript) >= 3)
+        await run.engine.end(first.call_id, "cli")
+        second = await run.ring_in("Grace Young")
+        await run.until_call(second.call_id, lambda call: "heard" in call.rungs)
+        told = [(item.role, item.text) for item in far.session.items.values()]
+        assert told[0][0] == "system" and "earlier call" in told[0][1]
+        assert ("user", "what are your opening hours") in told
+        assert any(role == "system" and "this call begins" in text for role, text in told)
+
+
+async def test_a_service_that_is_slow_to_come_is_not_waited_for_with_the_first_words(
+    tmp_path: Path, simulator: Simulator
+) -> None:
+    async with far_realtime(ready_after=7) as far, calling(tmp_path, simulator, far) as run:
+        call_id = await run.engine.initiate(DANIEL, "Hello there.", "conversation", by="cli")
+        await run.until_call(call_id, lambda call: "Hello there." in texts(call))
+        assert verbatim_requests(far) == []  # in our voice, because nobody else was there
+        failed = await run.until_event(lambda event: event.type == "speech.failed")
+        assert "not ready" in failed.data["error"] and not failed.data["final"]
+        call = await run.until_call(call_id, lambda call: not call.deaf and "stt" in call.rungs)
+        assert call.live
+        told = await far.session.until(lambda session: [item.text for item in session.items.values()])
+        assert "Hello there." in told
+
+
+async def test_a_line_that_breaks_off_with_the_connection_is_recorded_as_far_as_it_was_heard(
+    tmp_path: Path, simulator: Simulator
+) -> None:
+    manners = {"answers": (Answer(LONG), Answer("Where was I?")), "drop_after_chunks": 0}
+    async with far_realtime(**manners) as far, calling(tmp_path, simulator, far) as run:
+        call_id = await run.engine.initiate(DANIEL, "Hello.", "conversation", by="cli")
+        await run.until_call(call_id, lambda call: "heard" in call.rungs)
+        far.manners.drop_after_chunks = 5  # half a second of eighteen
+        call = await run.until_call(call_id, lambda call: any(line.cut for line in call.transcript))
+        (cut,) = [line for line in call.transcript if line.cut]
+        assert LONG.startswith(cut.text) and len(cut.text) < len(LONG) / 4
+
+
+async def test_a_caller_who_may_not_interrupt_is_answered_afterwards(tmp_path: Path, simulator: Simulator) -> None:
+    text = "One. Two. Three. " * 12
+    manners = {"answers": (Answer("Go on."), Answer(text), Answer("Sure."))}
+    patient = {"interrupt_response_on_input_audio": False}
+    async with far_realtime(**manners) as far, calling(tmp_path, simulator, far, openai=patient) as run:
+        call_id = await run.engine.initiate(OLIVER, text, "conversation", by="cli")
+        call = await run.until_call(call_id, lambda call: "Go on." in texts(call))
+        assert not [line for line in call.transcript if line.cut]
+        assert texts(call)[0] == text and not far.session.said("conversation.item.truncate")

@@ -177,6 +177,8 @@ class RealtimeSession:
             raise SessionFailed(self._lost)
 
     def _ending(self, message: aiohttp.WSMessage) -> Problem:
+        if self._lost is not None:
+            return self._lost
         if message.type is WSMsgType.CLOSE:
             return from_close(message.data, str(message.extra or ""))
         code = self._socket.close_code if self._socket is not None else None

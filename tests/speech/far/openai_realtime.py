@@ -267,7 +267,10 @@ class Session:
             await self.refuse(*manners.refuse)
             return
         self.config = session
-        await asyncio.sleep(manners.ready_after)
+        self._spawn(self._confirm(manners.ready_after))
+
+    async def _confirm(self, after: float) -> None:
+        await asyncio.sleep(after)
         self._say("session.updated", session=self._session())
 
     def _session(self) -> dict[str, Any]:
