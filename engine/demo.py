@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from engine.api import Refusal
 from engine.calls import Call, Event, fold, summarise
 from engine.config import Config
+from engine.config.network import Tailscale, Tunnel
 from engine.speech.wer import word_error_rate
 
 if TYPE_CHECKING:
@@ -70,6 +71,8 @@ def demo_config(base: Config, plan: DemoPlan, port: int) -> Config:
             "inbound_greeting": base.inbound_greeting or GREETING,
             "max_concurrent_calls": plan.calls + 2,
             "public_url": None,
+            "tunnel": Tunnel(),
+            "tailscale": Tailscale(),
             "mock": base.mock.model_copy(update={"seed": plan.seed, "inbound_every_seconds": 0.0}),
             "serve": base.serve.model_copy(update={"bind": "127.0.0.1", "port": port}),
         }

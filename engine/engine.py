@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from engine import __version__
 from engine.admission import WaitingRoom
-from engine.api import EngineApi, Listening, Page, Refusal
+from engine.api import EngineApi, Listening, Page, Refusal, ReplayInto
 from engine.book import KEEP_ENDED, CallBook
 from engine.calls import Call, Cursor, Draft, Event, Floor, Mode, fold, report
 from engine.calls.policy import Decision
@@ -22,7 +22,9 @@ from engine.clock import epoch_ms
 from engine.config import Config
 from engine.control.door import Door
 from engine.exposure.address import Exposure
+from engine.exposure.port import Address
 from engine.exposure.probing import Probing
+from engine.exposure.repoint import Repointer, may_repoint
 from engine.inbound import CarrierEvents
 from engine.lag import LagMeter
 from engine.live.alerts import Alerts
@@ -38,11 +40,14 @@ from engine.recorder import Recorder
 from engine.self_check import self_check
 from engine.speech.desk import SpeechDesk
 from engine.speech.realtime.service import make_service
-from engine.store import DATABASE_NAME, EngineLock, EventLog
+from engine.store import DATABASE_NAME, EngineLock, EventLog, WebhookQuery
+from engine.sandbox import Sandbox
 from engine.today import Today
+from engine.web.ledger import Ledger
 from engine.web.media import MediaDoor
 from engine.web.server import WebServer
 from engine.web.webhooks import WebhookPipeline
+from engine.webhook_desk import WebhookDesk
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +96,7 @@ class Engine(EngineApi):
         self._operations = Operations(
             config, carrier, self._recorder, self._book, self._calls, tokens, self._hang_ups
         )
-        self._exposure = Exposure(config, self._recorder.post)
+        self._exposure = Exposure(config, self._recorder.post, state_dir)
         self._ticker = Ticker()
         self._lag = LagMeter()
         self._parts = Parts(
@@ -132,11 +137,14 @@ class Engine(EngineApi):
         )
         self._probing = Probing(
             config,
-            lambda: (self._exposure.webhook_url(), self._exposure.stream_url()),
+            self._exposure.urls,
             lambda: self._web.port,
             carrier.signature_headers[0],
             self._recorder.post,
         )
+        numbers = dict.fromkeys((self._operations.from_number, *config.numbers))
+        self._repointer = Repointer(carrier, list(filter(None, numbers)), self._recorder.post)
+        self._exposure.subscribe(self._reached_at)
         pipeline = WebhookPipeline(carrier, config.serve.path, self._exposure, events.act, self._webhook_seen)
         self._media = MediaDoor(
             config.streaming,
@@ -180,10 +188,14 @@ class Engine(EngineApi):
             self._waiting_room.restore(await self._log.always_admitted())
             await self._web.open()
             stack.push_async_callback(self._web.close)
-            await self._exposure.open(self._web.port)
+            self._background.append(group.create_task(self._exposure.run(self._web.port)))
+            stack.push_async_callback(self._exposure.close)
+            await self._exposure.settle(stop)
             await self._carrier.open()
             stack.push_async_callback(self._carrier.close)
-            await self._register_numbers()
+            if self._carrier.name == "mock":
+                await self._repointer.point()
+            self._background.append(group.create_task(self._repointer.run()))
             await self._door.open()
             stack.push_async_callback(self._door.close)
             self._lock.update(control=self._door.address)
@@ -208,6 +220,12 @@ class Engine(EngineApi):
             self._today.add()
         self._alerts.changed(before, after)
 
+    def _reached_at(self, address: Address) -> None:
+        """We are reached at another address: look at it, and have calls to our numbers come there where we may."""
+        self._probing.soon()
+        if may_repoint(self.config):
+            self._repointer.wants(address)
+
     def _webhook_seen(self, draft: Draft) -> None:
         self._probing.seen(draft)
         self._exposure.webhook_seen(draft)
@@ -215,12 +233,6 @@ class Engine(EngineApi):
     def _has_streams(self) -> bool:
         """Whether audio comes to our recogniser and voice: as configured, or for a call from before a restart."""
         return self.config.media_streams or any(call.media == "stream" for call in self._book.live())
-
-    async def _register_numbers(self) -> None:
-        """Calls to our numbers come to this engine, where we may say so."""
-        numbers = dict.fromkeys((self._operations.from_number, *self.config.numbers))
-        for number in filter(None, numbers):
-            await self._carrier.register_number(number, self._exposure.webhook_url())
 
     async def _load(self) -> None:
         """Fold what the log knows: the recent calls and whatever is still open."""
@@ -295,6 +307,7 @@ class Engine(EngineApi):
     async def initiate(
         self, to: str | None, message: str, mode: Mode | None = None, dtmf_sequence: str = "", by: str = ""
     ) -> str:
+        self._exposure.require()
         return await self._operations.initiate(
             self._parts, self._exposure.webhook_url(), to, message, mode, dtmf_sequence, by
         )

@@ -25,6 +25,7 @@ from engine.carriers.base import CarrierError
 from engine.carriers.factory import make_carrier
 from engine.config import Config, ConfigError, Problem, missing
 from engine.engine import Engine
+from engine.exposure.reach import refused
 from engine.speech.desk import SpeechDesk
 from engine.speech.ports import SpeechUnavailable
 from engine.store import DATABASE_NAME, LOCK_NAME, EngineLock, EventLog, StoreError
@@ -58,7 +59,7 @@ async def open_engine(config: Config, state_dir: Path, desk: SpeechDesk | None =
 
 def _check_complete(config: Config) -> None:
     """Refuse to start with what can not work, and say what is missing."""
-    needs = list(missing(config))
+    needs = [*missing(config), *refused(config)]
     if needs:
         raise ConfigError(None, [Problem(0, 0, need.key, need.message, need.hint) for need in needs])
 

@@ -12,7 +12,7 @@ from math import ceil
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from engine.carriers import twilio_signature, twilio_wire
+from engine.carriers import twilio_setup, twilio_signature, twilio_wire
 from engine.carriers.base import (
     Alert,
     Capabilities,
@@ -121,7 +121,15 @@ class TwilioCarrier:
             await rest.close()
 
     async def register_number(self, number: str, webhook_url: str) -> None:
-        """Nothing: a number's addresses are set by a person, or by `setup --online --fix` after asking."""
+        """Write the number's voice URL and status callback where they are others, as `setup --online --fix` does."""
+        found = await self.number(number)
+        if found is None:
+            raise CarrierError(f"{number} is no number of this Twilio account", code="no_such_number")
+        if found.handled_elsewhere:
+            raise CarrierError(f"{number} is handled by {found.handled_elsewhere}, which is not changed")
+        change = twilio_setup.change(found, webhook_url)
+        if change is not None:
+            await self.set_number_urls(change.sid, change.then.voice.url, change.then.status.url)
 
     async def dial(self, order: DialOrder) -> str:
         """Sent once. Twilio keeps no reference of ours: `find` knows the call by its numbers and its time."""

@@ -66,6 +66,14 @@ def _check_ip(address: str) -> str:
         raise ValueError("not an IP address") from None
 
 
+def _check_pattern(pattern: str) -> str:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"not a regular expression: {error}") from None
+    return pattern
+
+
 def is_loopback(host: str) -> bool:
     """Whether a bind address can be reached from this machine only."""
     return host in _LOOPBACK_NAMES or re.fullmatch(r"127(\.[0-9]{1,3}){3}", host) is not None
@@ -92,6 +100,7 @@ PhoneNumber = Annotated[str, AfterValidator(_check_e164), Field(json_schema_extr
 HttpPath = Annotated[str, AfterValidator(_check_http_path)]
 WebUrl = Annotated[str, AfterValidator(_check_web_url)]
 IpAddress = Annotated[str, AfterValidator(_check_ip)]
+Pattern = Annotated[str, AfterValidator(_check_pattern)]
 Secret = Annotated[SecretStr, WithJsonSchema(_SECRET_SCHEMA)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 _MOST = 2**31 - 1

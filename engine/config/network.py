@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from engine.config.base import HttpPath, IpAddress, NotNegative, Port, Positive, Secret, Section
+from engine.config.base import HttpPath, IpAddress, NotNegative, Pattern, Port, Positive, Secret, Section
 
 
 class Serve(Section):
@@ -27,13 +27,33 @@ class Tunnel(Section):
     ngrok_domain: str | None = Field(
         default=None, description="Reserved ngrok domain; unset: whatever ngrok gives. Environment: NGROK_DOMAIN."
     )
-    ngrok_path: str | None = Field(default=None, description="The ngrok program; unset: found on PATH.")
+    ngrok_path: str | None = Field(
+        default=None, description="The ngrok program; unset: found on PATH. It is never downloaded unasked."
+    )
     allow_ngrok_free_tier_loopback_bypass: bool = Field(
         default=False,
         description="Believe forwarded headers from the ngrok agent on this machine. Bad signatures stay refused.",
     )
     command: str | None = Field(
-        default=None, description="command: a program that opens a tunnel and prints the public URL."
+        default=None,
+        description=(
+            "command: a program that opens a tunnel and prints the public URL. Run without a shell; {port} and "
+            "{host} are where our server listens."
+        ),
+    )
+    command_url_pattern: Pattern | None = Field(
+        default=None,
+        description=(
+            "command: a regular expression for the URL in what the program prints, its first group if it has one; "
+            "unset: the first https address."
+        ),
+    )
+    update_carrier_number: bool = Field(
+        default=False,
+        description=(
+            "When the tunnel's address is new or changes, have the carrier report calls to from_number and `numbers` "
+            "to it. Nothing else in the account is touched."
+        ),
     )
 
 
@@ -65,6 +85,15 @@ class Probe(Section):
     every_seconds: NotNegative = Field(default=60, le=86_400, description="Pause between two looks; 0: none at all.")
     failures: Positive = Field(default=2, le=20, description="It is an alert when so many ...")
     of: Positive = Field(default=3, le=20, description="... of the last so many looks failed.")
+
+
+class Webhooks(Section):
+    """How long requests of the carrier are kept, with their headers and bodies, for the webhook desk."""
+
+    keep: NotNegative = Field(
+        default=2000, le=100_000, description="Webhooks kept; refused ones are counted by themselves; 0: none."
+    )
+    keep_days: Positive = Field(default=14, le=3650, description="Days after which they are forgotten.")
 
 
 class Control(Section):

@@ -75,7 +75,9 @@ def _paths(config: Config) -> Iterator[Finding]:
 def _exposure(config: Config) -> Iterator[Finding]:
     if config.tunnel.provider == "command" and not config.tunnel.command:
         yield Finding("tunnel.provider", "a command tunnel needs tunnel.command")
-    if config.tailscale.mode == "funnel" and config.tailscale.port not in FUNNEL_PORTS:
+    funnel = "tailscale-funnel" if config.tunnel.provider == "none" else config.tunnel.provider
+    chosen = config.tailscale.mode == "funnel" or config.tunnel.provider == "tailscale-funnel"
+    if chosen and funnel == "tailscale-funnel" and config.tailscale.port not in FUNNEL_PORTS:
         yield Finding("tailscale.port", f"funnel works on {', '.join(map(str, FUNNEL_PORTS))} only")
 
 

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from engine.config.base import NotNegative, PhoneNumber, Positive, Section, WebUrl
 from engine.config.carriers import Mock, Outbound, Plivo, Telnyx, Twilio
-from engine.config.network import Control, Probe, Serve, Tailscale, Tunnel, WebhookSecurity
+from engine.config.network import Control, Probe, Serve, Tailscale, Tunnel, Webhooks, WebhookSecurity
 from engine.config.realtime import Realtime
 from engine.config.speech import Messages, Response, Streaming, Tts
 from engine.config.turn_taking import TurnTaking
@@ -117,7 +117,10 @@ class Config(Section):
     serve: Serve = Field(default_factory=Serve, description="The HTTP server that the carrier talks to.")
     public_url: WebUrl | None = Field(
         default=None,
-        description="The exact address that the carrier calls, path included, when it is not a tunnel's.",
+        description=(
+            "The exact address that the carrier calls, path included, when it is not a tunnel's. A local address is "
+            "for a carrier's stand-in on this machine only, whose api_base_url is local too."
+        ),
     )
     tunnel: Tunnel = Field(default_factory=Tunnel, description="Ways to be reached from the internet.")
     tailscale: Tailscale = Field(default_factory=Tailscale, description="Tailscale in OpenClaw's older spelling.")
@@ -125,6 +128,7 @@ class Config(Section):
         default_factory=WebhookSecurity, description="Which address a webhook may claim to have been sent to."
     )
     probe: Probe = Field(default_factory=Probe, description="How the public address is looked at from outside.")
+    webhooks: Webhooks = Field(default_factory=Webhooks, description="How long requests of the carrier are kept.")
     skip_signature_verification: bool = Field(
         default=False, description="Development only: works on loopback with nothing public, and shows a red banner."
     )

@@ -347,7 +347,7 @@ async def test_a_carrier_without_its_secrets_is_refused_by_the_names_of_what_is_
     refused = await desk.run("serve")
     assert (refused.code, refused.json["code"]) == (2, "invalid_config")
     keys = [problem["key"] for problem in refused.json["problems"]]
-    assert keys == ["twilio.account_sid", "twilio.auth_token", "from_number"]
+    assert keys == ["twilio.account_sid", "twilio.auth_token", "from_number", "public_url"]
     assert all("export TWILIO_" in problem["hint"] for problem in refused.json["problems"])
 
 
