@@ -28,8 +28,8 @@ class CallerTurnFacts:
     item: str
     clock: TurnClock
     began_at: int
-    over_ms: float = 0.0
-    """When it was complete; 0: it goes on."""
+    over_ms: float | None = None
+    """When it was complete."""
     backchannel: bool = False
 
 
@@ -82,9 +82,9 @@ class CallerTurns:
         turn = self._turns.setdefault(item, self._turn(item, 0))
         self.count += 1
         turn.clock.turn = self.count
-        turn.over_ms = self._now_ms()
-        turn.clock.reach("voiced", turn.over_ms)
-        turn.clock.reach("ended", turn.over_ms)
+        turn.over_ms = now = self._now_ms()
+        turn.clock.reach("voiced", now)
+        turn.clock.reach("ended", now)
         return turn
 
     def partial(self, text: str) -> None:
@@ -119,7 +119,7 @@ class CallerTurns:
         """Items whose words take too long."""
         now = self._now_ms()
         for turn in self._turns.values():
-            if turn.over_ms and now - turn.over_ms > TEXT_SECONDS * 1000:
+            if turn.over_ms is not None and now - turn.over_ms > TEXT_SECONDS * 1000:
                 yield turn.item
 
     def lost(self) -> bool:
