@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections import deque
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -25,6 +26,9 @@ _MAX_FRAME: Final = 1 << 20
 _MAX_ERRORS: Final = 20
 
 
+_MAX_CLEARS: Final = 100
+
+
 class StreamLost(Exception):
     """The stream could not be opened, or broke. The message says why."""
 
@@ -39,6 +43,8 @@ class StreamStats:
     marks_in: int = 0
     marks_out: int = 0
     clears: int = 0
+    cleared_at: list[float] = field(default_factory=list)
+    """When (monotonic ms of this machine), for as many clears as are worth remembering."""
     dropped: int = 0
     max_waiting_ms: int = 0
     garbage: int = 0
@@ -191,6 +197,8 @@ class MediaLink:
                     self.send_mark(name)
             case ClearAudio():
                 self.stats.clears += 1
+                if len(self.stats.cleared_at) < _MAX_CLEARS:
+                    self.stats.cleared_at.append(time.monotonic() * 1000)
                 for name in playback.clear():
                     self.send_mark(name)
             case BadFrame(code, why):
