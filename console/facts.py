@@ -104,6 +104,19 @@ class Exposure:
     ok: bool | None = None
     ms: float | None = None
     error: str = ""
+    fix: str = ""
+    failing: bool = False
+    """The newest look failed; it is an alert when more do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """How fast the engine answers webhooks, in ms, and how long the carrier waits."""
+
+    count: int = 0
+    p95_ms: float = 0.0
+    worst_ms: float = 0.0
+    limit_ms: float = 15_000.0
 
 
 @dataclass(frozen=True, slots=True)

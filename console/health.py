@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from console.abilities import Abilities, read_abilities
+from console.facts import Answers, Exposure
 from console.text import clean
 
 
@@ -28,6 +29,9 @@ class EngineHealth:
     """Media sockets that asked to come in, and those that carried a call."""
     today: int = 0
     """Calls since midnight."""
+    exposure: Exposure = Exposure()
+    """As the last look from outside found it."""
+    answers: Answers = Answers()
     verifying: bool = True
     troubles: tuple[str, ...] = ()
     """Sentences about speech and store that the operator must know."""
@@ -48,8 +52,34 @@ def read_health(health: Mapping[str, Any]) -> EngineHealth:
         webhooks=_verdicts(_part(exposure, "webhooks")),
         streams=_sockets(_part(exposure, "sockets")),
         today=_whole(engine.get("today")) or 0,
+        exposure=_exposure(exposure),
+        answers=_answers(_part(exposure, "answers")),
         verifying=_part(health, "security").get("skipSignatures") is not True,
         troubles=(*_store_trouble(_part(health, "store")), *_speech_troubles(_part(health, "speech"))),
+    )
+
+
+def _exposure(part: Mapping[str, Any]) -> Exposure:
+    probe = _part(part, "probe")
+    state = probe.get("state")
+    return Exposure(
+        provider=_word(part, "provider"),
+        public_url=_word(part, "publicUrl"),
+        ok={"ok": True, "failing": None, "dead": False}.get(str(state)),
+        ms=_number(probe.get("ms")),
+        error=_word(probe, "error"),
+        fix=_word(probe, "fix"),
+        failing=state in ("failing", "dead"),
+    )
+
+
+def _answers(part: Mapping[str, Any]) -> Answers:
+    unknown = Answers()
+    return Answers(
+        count=_whole(part.get("count")) or 0,
+        p95_ms=_number(part.get("p95")) or 0.0,
+        worst_ms=_number(part.get("max")) or 0.0,
+        limit_ms=_number(part.get("limitMs")) or unknown.limit_ms,
     )
 
 

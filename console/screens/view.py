@@ -10,7 +10,7 @@ from typing import Final
 
 from console.abilities import Abilities, call_lacks
 from console.board import Board
-from console.facts import Exposure, Streams, Webhooks
+from console.facts import Answers, Exposure, Streams, Webhooks
 from console.feed import Link
 from console.health import EngineHealth
 from console.keys import Command, Registry
@@ -78,7 +78,13 @@ def _midnight(now: int) -> int:
 def _exposure(seen: Exposure, health: EngineHealth | None) -> Exposure:
     if health is None:
         return seen
-    return replace(seen, provider=seen.provider or health.exposed_by, public_url=seen.public_url or health.public_url)
+    known = replace(
+        seen, provider=seen.provider or health.exposed_by, public_url=seen.public_url or health.public_url
+    )
+    looked = health.exposure
+    if looked.ok is None and not looked.failing:
+        return known
+    return replace(known, ok=looked.ok, ms=looked.ms, error=looked.error, fix=looked.fix, failing=looked.failing)
 
 
 def exposure_facts(board: Board, health: EngineHealth | None, carrier: Abilities) -> ExposureFacts:
@@ -90,6 +96,7 @@ def exposure_facts(board: Board, health: EngineHealth | None, carrier: Abilities
         streams_lost_now=len(board.lost),
         streaming=carrier.streams,
         port=health.port if health else None,
+        answers=health.answers if health else Answers(),
         verifying=health.verifying if health else True,
     )
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from console.facts import Exposure, Streams, Webhooks
+from console.facts import Answers, Exposure, Streams, Webhooks
 from console.paint import Part, Row, crop_row, pack
 from console.widgets.lines import Panel
 
@@ -23,6 +23,7 @@ class ExposureFacts:
     streaming: bool = True
     """Calls get media streams at all."""
     port: int | None = None
+    answers: Answers = Answers()
     verifying: bool = True
 
 
@@ -33,10 +34,12 @@ def exposure_rows(facts: ExposureFacts, width: int, height: int) -> list[Row]:
         (3, ((" EXPOSURE", "title"),)),
         (1, ((" ", "text"), *_route(facts))),
         (1, ((" ", "text"), *_webhooks(hooks))),
+        (1, _outside(facts.exposure)),
         (1, _streams(facts.streams, facts.streams_lost_now) if facts.streaming or facts.streams.last else ()),
         (2 if _all_verified(facts) else 0, _signatures(facts)),
+        (0 if _slow(facts.answers) else 4, _answers(facts.answers)),
     ]
-    last, bad = _last(hooks), _refused(hooks) or _trouble(facts)
+    last, bad = _last(hooks), _dead(facts.exposure) or _refused(hooks) or _trouble(facts)
     if height == 1:
         return [bad or pack(left, [(3, last)], width)]
     return [pack(left, [(3, _address(facts))], width), crop_row(bad or last, width)]
@@ -46,6 +49,37 @@ def _route(facts: ExposureFacts) -> Row:
     provider = facts.exposure.provider or "loopback"
     port = f" → :{facts.port}" if facts.port else ""
     return ((f"{provider}{port}", "open" if facts.exposure.public_url else "closed"),)
+
+
+def _outside(exposure: Exposure) -> Row:
+    """How our address looks from outside; nothing where nobody looks."""
+    if exposure.ok is None and not exposure.failing:
+        return ()
+    if exposure.failing:
+        word, ink = ("✗ dead", "bad") if exposure.ok is False else ("… failing", "warn")
+        return (("outside ", "dim"), (word, ink))
+    took = f" {exposure.ms:.0f} ms" if exposure.ms is not None and exposure.ms >= 0 else ""
+    return (("outside ", "dim"), ("● ", "good"), (f"ok{took}", "text"))
+
+
+def _dead(exposure: Exposure) -> Row:
+    if exposure.ok is not False:
+        return ()
+    fix = f" → {exposure.fix}" if exposure.fix else ""
+    return ((" ✗ from outside: ", "bad"), (f"{exposure.error or 'not reachable'}{fix}", "text"))
+
+
+def _slow(answers: Answers) -> bool:
+    """So slow that the carrier may soon give up."""
+    return answers.p95_ms >= answers.limit_ms / 2 or answers.worst_ms >= answers.limit_ms
+
+
+def _answers(answers: Answers) -> Row:
+    """How fast webhooks are answered, against the carrier's patience."""
+    if not answers.count:
+        return ()
+    said = f"p95 {answers.p95_ms:.0f} ms of {answers.limit_ms / 1000:.0f} s"
+    return (("answers ", "dim"), (said, "bad" if _slow(answers) else "text"))
 
 
 def _webhooks(hooks: Webhooks) -> Row:
@@ -104,7 +138,7 @@ def _refused(hooks: Webhooks) -> Row:
 
 
 def _trouble(facts: ExposureFacts) -> Row:
-    if facts.exposure.error:
+    if facts.exposure.error and not facts.exposure.failing:
         return ((" ✗ probe: ", "bad"), (facts.exposure.error, "text"))
     if facts.streams_lost_now and facts.streams.last == "lost" and facts.streams.last_why:
         return ((" ✗ stream lost: ", "bad"), (facts.streams.last_why, "text"))

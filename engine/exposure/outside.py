@@ -64,17 +64,20 @@ class Outside:
     async def look(self, target: Target) -> Report:
         """All steps up to the first that fails."""
         at, url = epoch_ms(), urlsplit(target.webhook_url)
-        steps: list[Step] = []
-        for step in (self._name, self._connection, self._secure):
-            if (done := await step(url, target)) is not None:
-                steps.append(done)
-                if not done.ok:
-                    return Report(target.webhook_url, at, steps)
+        name, addresses = await self._name(url, target)
+        steps = [name]
+        if name.ok:
+            steps.append(await self._connection(url, addresses))
+        if steps[-1].ok and url.scheme == "https":
+            steps.append(await self._secure(url))
+        if not steps[-1].ok:
+            return Report(target.webhook_url, at, steps)
         connector = aiohttp.TCPConnector(ssl=await self._context(), force_close=True)
         limits = aiohttp.ClientTimeout(total=ANSWER_SECONDS)
         async with aiohttp.ClientSession(connector=connector, timeout=limits, auto_decompress=False) as http:
-            steps.append(await self._webhook(http, target))
-            if steps[-1].ok and target.stream_url is not None:
+            webhook = await self._webhook(http, target)
+            steps.append(webhook)
+            if webhook.ok and target.stream_url is not None:
                 steps += await self._stream(http, target, target.stream_url)
         return Report(target.webhook_url, at, steps)
 
@@ -83,7 +86,7 @@ class Outside:
             self._tls = await asyncio.to_thread(ssl.create_default_context)  # reads files for 20 ms
         return self._tls
 
-    async def _name(self, url: SplitResult, target: Target) -> Step:
+    async def _name(self, url: SplitResult, target: Target) -> tuple[Step, list[str]]:
         host, began = url.hostname or "", time.monotonic()
         try:
             addresses = [str(ip_address(host))]
@@ -92,25 +95,32 @@ class Outside:
                 async with asyncio.timeout(STEP_SECONDS):
                     found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
             except TimeoutError:
-                return probe.unresolved(host, f"no answer within {STEP_SECONDS:.0f} s", _since(began))
+                return probe.unresolved(host, f"no answer within {STEP_SECONDS:.0f} s", _since(began)), []
             except (OSError, UnicodeError) as error:
-                return probe.unresolved(host, _reason(error), _since(began))
+                return probe.unresolved(host, _reason(error), _since(began)), []
             addresses = list(dict.fromkeys(str(address[0]).partition("%")[0] for *_, address in found))
-        return probe.resolved(host, addresses, _since(began), may_be_private=target.may_be_private)
+        took = _since(began)
+        return probe.resolved(host, addresses, took, may_be_private=target.may_be_private), addresses
 
-    async def _connection(self, url: SplitResult, target: Target) -> Step:
+    async def _connection(self, url: SplitResult, addresses: list[str]) -> Step:
+        """The first address that takes a connection; what the last one said when none does."""
         host, port, began = _host(url), _port(url), time.monotonic()
+        failure: OSError = TimeoutError()
         try:
             async with asyncio.timeout(STEP_SECONDS):
-                _, writer = await asyncio.open_connection(host, port)
-        except OSError as error:  # TimeoutError is one
-            return probe.unconnected(host, port, error, _since(began))
-        with closing(writer):
-            return probe.connected(host, port, _since(began))
+                for address in addresses:
+                    try:
+                        _, writer = await asyncio.open_connection(address, port)
+                    except OSError as error:
+                        failure = error
+                        continue
+                    with closing(writer):
+                        return probe.connected(host, port, _since(began))
+        except TimeoutError as error:
+            failure = error
+        return probe.unconnected(host, port, failure, _since(began))
 
-    async def _secure(self, url: SplitResult, target: Target) -> Step | None:
-        if url.scheme != "https":
-            return None
+    async def _secure(self, url: SplitResult) -> Step:
         host, port, context, began = _host(url), _port(url), await self._context(), time.monotonic()
         try:
             version, certificate = await _handshake(host, port, context)

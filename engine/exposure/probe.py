@@ -302,7 +302,7 @@ def _query_damage(sent: str, arrived: str) -> tuple[str, str, str] | None:
             fix,
             "query_rewritten",
         )
-    lost = [name for name, _ in parse_qsl(sent) if name not in dict(parse_qsl(arrived))]
+    lost = [name for name, _ in parse_qsl(sent)[1:] if name not in dict(parse_qsl(arrived))]  # the first is our own
     what = f"lacks {', '.join(lost)}" if lost else "is another one"
     return f"the query that arrives {what}, and signatures are over it", fix, "query_changed"
 
