@@ -94,7 +94,7 @@ class Realtime:
         recorder, now_ms = parts.recorder, parts.now_ms
         self._link = Link(service, ours, about(call), self._notice, self._up, self._down, self._is_quiet)
         self._voice = ModelVoice(call.call_id, self._link, self, recorder.post, now_ms)
-        self._turns = CallerTurns(call.call_id, recorder.post, recorder.ephemeral, now_ms)
+        self._turns = CallerTurns(call.call_id, recorder.post, recorder.ephemeral, now_ms, service.name)
         self._tools = Tools(call.call_id, self, hang_up)
         self._quiet = asyncio.Event()
         self._quiet.set()

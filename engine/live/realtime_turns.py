@@ -42,7 +42,10 @@ class CallerTurns:
         post: Callable[..., None],
         ephemeral: Callable[[str, str, dict[str, object]], None],
         now_ms: Callable[[], float],
+        engine: str = "",
     ) -> None:
+        """`engine`: who hears and answers."""
+        self._engines = {"stt": engine, "brain": engine}
         self._call_id = call_id
         self._post = post
         self._ephemeral = ephemeral
@@ -130,5 +133,5 @@ class CallerTurns:
         return gone
 
     def _turn(self, item: str, ago_ms: int) -> CallerTurnFacts:
-        clock = TurnClock(self.count + 1, needed=REALTIME_POINTS)
+        clock = TurnClock(self.count + 1, needed=REALTIME_POINTS, engines=dict(self._engines))
         return CallerTurnFacts(item, clock, epoch_ms() - max(0, ago_ms))

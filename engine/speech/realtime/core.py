@@ -158,7 +158,7 @@ class RealtimeCore:
             return []
         actions = self.withdraw(item.key)
         item.dead = True
-        if item.over and played_ms >= item.ms:
+        if not item.ms or (item.over and played_ms >= item.ms):
             return actions
         # A position beyond the audio is an error there; what we got is at most what there is.
         end = {"item_id": item_id, "content_index": 0, "audio_end_ms": max(0, min(played_ms, item.ms))}

@@ -400,6 +400,15 @@ def test_a_line_is_cut_at_what_was_played_and_never_beyond_its_audio(played: int
     }
 
 
+def test_a_line_without_audio_yet_is_only_cancelled() -> None:
+    core = ready()
+    responding(core)
+    core.receive(item_added())
+    core.receive(words("Hel"))
+    assert [event["type"] for event in sent(core.cut("item_1", 0))] == ["response.cancel"]
+    assert core.receive(audio(100)) == []
+
+
 def test_a_line_that_was_heard_whole_is_not_cut() -> None:
     core = ready()
     responding(core)
