@@ -1,7 +1,8 @@
 """Stands in for the ngrok agent: the lines it prints, and its interface on this machine, for endpoints and tunnels.
 
-Run as a program. What it was asked is written, one JSON value a line, to the file in FAKE_NGROK_LOG. How it behaves is
-in FAKE_NGROK, its version in FAKE_NGROK_VERSION. It renames its endpoints on SIGUSR1, loses its connection on SIGUSR2.
+Run as a program. What it was asked is written, one JSON value a line, to the file in FAKE_NGROK_LOG. How it behaves
+is in FAKE_NGROK, its version in FAKE_NGROK_VERSION. It renames its endpoints on SIGUSR1 and loses its connection on
+SIGUSR2.
 Shapes: ngrok.com/docs/agent/api (endpoints), and the same page of agents before 3.16 (tunnels).
 """
 

@@ -22,9 +22,7 @@ from engine.exposure.ngrok_errors import explain, to_error
 from engine.exposure.ngrok_files import read_version
 from engine.exposure.port import Address, TunnelError
 from engine.store.lock import process_started
-from tests.exposure.conftest import LOCAL, TOKEN, Behave, FakeNgrok
-
-LIMIT_S = 20.0
+from tests.exposure.agents import LIMIT_S, LOCAL, TOKEN, Behave, FakeNgrok, until
 
 
 @pytest.fixture(autouse=True)
@@ -58,6 +56,14 @@ def command_line(pid: int) -> str:
     return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
 
 
+def process_list() -> str:
+    return subprocess.run(["ps", "axww", "-o", "args"], capture_output=True, text=True, check=True).stdout
+
+
+def files_in(folder: Path) -> list[str]:
+    return [path.name for path in folder.rglob("*") if path.is_file()]
+
+
 async def test_every_path_is_reached_by_the_name_that_the_agent_got(tmp_path: Path, fake_ngrok: FakeNgrok) -> None:
     async with opened(tunnel(tmp_path, fake_ngrok)) as address:
         base = address.webhook_url.removesuffix("/voice/webhook")
@@ -83,11 +89,10 @@ async def test_pain_d3_the_token_is_in_a_file_of_our_own_and_nowhere_else(
         assert stat.S_IMODE(settings.stat().st_mode) == 0o600 and TOKEN in settings.read_text()
         assert stat.S_IMODE(settings.parent.stat().st_mode) == 0o700
         assert made.pid is not None and TOKEN not in command_line(made.pid)
-        everything = subprocess.run(["ps", "axww", "-o", "args"], capture_output=True, text=True, check=True).stdout
-        assert TOKEN not in everything
+        assert TOKEN not in process_list()
     assert not settings.exists()
     assert fake_ngrok.starts[0]["secret"] is None
-    assert [path for path in (tmp_path / "home").rglob("*") if path.is_file()] == []
+    assert files_in(tmp_path / "home") == []
     assert TOKEN not in caplog.text
     assert capfd.readouterr() == ("", "")
 
@@ -188,9 +193,7 @@ async def test_a_start_that_is_given_up_leaves_no_agent(
     behave("silent")
     made = tunnel(tmp_path, fake_ngrok)
     opening = asyncio.create_task(made.open(LOCAL))
-    async with asyncio.timeout(LIMIT_S):
-        while not fake_ngrok.pids:
-            await asyncio.sleep(0.02)  # another process is being started
+    await until(lambda: bool(fake_ngrok.pids))
     opening.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await opening
@@ -254,7 +257,7 @@ async def test_without_an_agent_nothing_is_downloaded(
     assert "not installed" in str(missing) and "--install" in missing.hint and "tunnel.ngrok_path" in missing.hint
     elsewhere = await refused(NgrokTunnel(tmp_path / "ngrok", TOKEN, program=str(tmp_path / "nothing")))
     assert "is not a program" in str(elsewhere)
-    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["ngrok"]
+    assert files_in(tmp_path) == ["ngrok"]
 
 
 async def test_the_token_of_the_users_own_file_is_read_and_the_file_left_alone(
