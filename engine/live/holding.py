@@ -24,30 +24,42 @@ class Holding:
         self._mouth = mouth
         self._manners = manners
         self._quiet = quiet
+        self._phrases = itertools.cycle(manners.holding)
         self._line: Utterance | None = None
         self._task: asyncio.Task[None] | None = None
 
     def begin(self, waited_s: float) -> None:
         """The caller's turn ended `waited_s` ago."""
+        self._wait(max(0.0, self._manners.holding_after_s - waited_s))
+
+    def again(self) -> None:
+        """Something was said, and there is more to come: the next phrase is for when that takes long."""
+        self._wait(self._manners.holding_repeat_s)
+
+    def _wait(self, pause: float) -> None:
         if self._manners.holding and self._task is None:
-            self._task = asyncio.create_task(self._run(max(0.0, self._manners.holding_after_s - waited_s)))
+            self._task = asyncio.create_task(self._run(pause))
 
     def end(self) -> None:
         """The answer is ready, or not wanted any more."""
         if self._task is not None:
             self._task.cancel()
+            self._task = None
         line, self._line = self._line, None
         if line is not None:
             self._mouth.take_back(line, "the answer is ready")
 
     async def _run(self, pause: float) -> None:
-        phrases = itertools.cycle(self._manners.holding)
+        disturbed = False
         while True:
             await asyncio.sleep(pause)
-            pause = AGAIN_SECONDS
             if self._mouth.busy or not self._quiet():
+                disturbed, pause = True, AGAIN_SECONDS
                 continue
-            self._line = self._mouth.say(next(phrases), kind="hold")
+            if disturbed:  # the silence that a phrase is for begins now
+                disturbed, pause = False, self._manners.holding_after_s
+                continue
+            self._line = self._mouth.say(next(self._phrases), kind="hold")
             await asyncio.shield(self._line.done)
             self._line = None
             pause = self._manners.holding_repeat_s

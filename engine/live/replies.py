@@ -126,7 +126,10 @@ class Replies:
     async def close(self) -> None:
         """The call is over."""
         if isinstance(self._brain, FollowsCalls):
-            await self._brain.call_ends(self._call_id)
+            try:
+                await self._brain.call_ends(self._call_id)
+            except Exception as error:  # the call is over whatever the brain makes of it
+                log.warning("call %s: the brain %s did not let go: %s", self._call_id, self._brain.name, error)
 
     def caller_began(self) -> None:
         """The caller speaks: a reply that has not begun holds its breath."""
@@ -260,6 +263,7 @@ class Replies:
             await self._mouth.room()
         clock = reply.clock if first and not reply.late else None
         reply.lines.append(self._mouth.say(sentence, kind="reply", clock=clock))
+        reply.holding.again()
 
     async def _end_when_heard(self, reply: _Reply, end: EndCall) -> None:
         """Hang up after the farewell was heard, unless the caller speaks again meanwhile."""

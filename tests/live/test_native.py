@@ -14,6 +14,7 @@ from engine.calls import Call, Draft, State
 from engine.carriers.base import CarrierError, Hangup, Listen, Say
 from engine.carriers.links import read_link
 from engine.clock import epoch_ms
+from engine.config import Config
 from engine.live.native_mouth import NativeMouth
 from engine.speech.ports import Brain, BrainOutput, Conversation, EndCall, Words
 from engine.store import DATABASE_NAME, EventLog
@@ -238,6 +239,20 @@ async def test_keys_of_the_caller_are_noted_and_answered_with_listening(tmp_path
         await line.heard(HELLO)
         assert await line.tell("dtmf", digits="42#") == ""
         assert at.now(line.call).dtmf == "42#"
+
+
+async def test_a_slow_answer_is_bridged_in_the_carriers_voice_too(tmp_path: Path) -> None:
+    brain = Says("It is on Monday.")
+    brain.go.clear()
+    block = Config().response.model_copy(update={"holding_after_ms": 200, "holding_phrases": ["One moment."]})
+    async with table(tmp_path, brain=brain, response=block, **NATIVE) as at:
+        line = await dial(at)
+        await line.heard(HELLO)
+        await line.tell("speech", text="When is it?")
+        assert await line.told(1) == "One moment."
+        brain.go.set()
+        assert await line.told(2) == "It is on Monday."
+        await line.heard("It is on Monday.")
 
 
 async def test_keys_of_the_caller_are_a_turn_that_is_answered(tmp_path: Path) -> None:

@@ -83,6 +83,32 @@ async def test_none_when_somebody_else_takes_the_call_or_where_none_are_wanted()
 
 
 @virtual_time
+async def test_a_reply_that_pauses_for_long_in_its_middle_is_bridged_too() -> None:
+    async def script(conversation: Conversation) -> AsyncGenerator[BrainOutput, None]:
+        yield Words("Let me look that up.\n")
+        await asyncio.sleep(10)
+        yield Words("It is on Monday.\n")
+
+    desk = await run(script, 30)
+    assert [text for _, text in desk.mouth.log] == ["Let me look that up.", "One moment.", "It is on Monday."]
+    assert desk.mouth.log[1][0] == 8.0
+
+
+@virtual_time
+async def test_the_time_to_a_holding_phrase_begins_when_it_is_silent() -> None:
+    long = "This is a sentence that takes more than eight seconds to be said by anybody, however quick they may be, "
+    long += "because it goes on and on."
+
+    async def script(conversation: Conversation) -> AsyncGenerator[BrainOutput, None]:
+        yield Words(long + "\n")
+        await asyncio.sleep(len(long) * 0.065 + 1)
+        yield Words("And that is all.\n")
+
+    desk = await run(script, 30)
+    assert [text for _, text in desk.mouth.log] == [long, "And that is all."]
+
+
+@virtual_time
 async def test_a_late_answer_is_apologised_for_and_then_offered() -> None:
     desk = await run(after(40, Words("It is ready on Monday.")), 60)
     said = [text for _, text in desk.mouth.log]
