@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 from engine.calls import Call, Cursor, Event, Floor, Mode
 from engine.calls.policy import Decision
+
+if TYPE_CHECKING:
+    from engine.store import WebhookQuery
 
 Slug = Literal[
     "at_capacity",
@@ -37,6 +40,7 @@ Slug = Literal[
     "timeout",
     "turn_in_progress",
     "unauthorized",
+    "webhook_not_found",
     "internal_error",
 ]
 
@@ -74,6 +78,8 @@ class Page:
 
 
 Side = Literal["caller", "agent"]
+ReplayInto = Literal["sandbox", "live"]
+"""Where a kept webhook comes again: to a copy of its call in memory, or to the engine as if the carrier sent it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +182,15 @@ class EngineApi(Protocol):
 
     def listen(self, call_id: str) -> Listening:
         """Hear a live call from now on."""
+
+    async def webhooks(self, wanted: WebhookQuery) -> Sequence[Mapping[str, Any]]:
+        """Requests of the carrier that were kept, newest first, in short."""
+
+    async def webhook(self, webhook_id: int, secrets: bool = False) -> Mapping[str, Any]:
+        """All that is known of one, as a curl command too. `secrets`: with its signature and query as they came."""
+
+    async def replay_webhook(self, webhook_id: int, into: ReplayInto, by: str = "") -> Mapping[str, Any]:
+        """Let one come again; what came of it."""
 
     async def latency(self, last: int = 200) -> Mapping[str, Any]:
         """Per stage: count, minMs, maxMs, avgMs, p50Ms, p95Ms over the last `last` turns."""

@@ -9,7 +9,7 @@ What a client needs to understand events and calls is here too: the console impo
 
 from __future__ import annotations
 
-from engine.api import AudioFrame, Page, Refusal, Slug
+from engine.api import AudioFrame, Page, Refusal, ReplayInto, Slug
 from engine.calls import (
     END_REASONS,
     EPHEMERAL_TYPES,
@@ -68,6 +68,7 @@ __all__ = [
     "Page",
     "Queued",
     "Refusal",
+    "ReplayInto",
     "Rung",
     "Slug",
     "SocketClient",

@@ -21,6 +21,7 @@ from engine.carriers.base import Carrier
 from engine.clock import epoch_ms
 from engine.config import Config
 from engine.control.door import Door
+from engine.exposure.access import access
 from engine.exposure.address import Exposure
 from engine.exposure.port import Address
 from engine.exposure.probing import Probing
@@ -37,17 +38,17 @@ from engine.memory import Memory
 from engine.operations import Operations
 from engine.reconcile import Reconciler
 from engine.recorder import Recorder
+from engine.sandbox import Sandbox
 from engine.self_check import self_check
 from engine.speech.desk import SpeechDesk
 from engine.speech.realtime.service import make_service
 from engine.store import DATABASE_NAME, EngineLock, EventLog, WebhookQuery
-from engine.sandbox import Sandbox
 from engine.today import Today
 from engine.web.ledger import Ledger
 from engine.web.media import MediaDoor
 from engine.web.server import WebServer
 from engine.web.webhooks import WebhookPipeline
-from engine.webhook_desk import WebhookDesk
+from engine.webhook_desk import WebhookDesk, local_origin
 
 log = logging.getLogger(__name__)
 
@@ -145,7 +146,24 @@ class Engine(EngineApi):
         numbers = dict.fromkeys((self._operations.from_number, *config.numbers))
         self._repointer = Repointer(carrier, list(filter(None, numbers)), self._recorder.post)
         self._exposure.subscribe(self._reached_at)
-        pipeline = WebhookPipeline(carrier, config.serve.path, self._exposure, events.act, self._webhook_seen)
+        self._ledger = Ledger(config, event_log, lambda: local_origin(config.serve.bind, self._web.port))
+        pipeline = WebhookPipeline(
+            carrier, config.serve.path, self._exposure, events.act, self._webhook_seen, self._ledger
+        )
+        self._webhook_desk = WebhookDesk(
+            self._ledger,
+            pipeline,
+            Sandbox(
+                config,
+                carrier,
+                event_log,
+                self._book,
+                self._exposure,
+                self._exposure.stream_url,
+                lambda: self._waiting_room.always,
+            ),
+            self._recorder.post,
+        )
         self._media = MediaDoor(
             config.streaming,
             carrier,
@@ -155,6 +173,7 @@ class Engine(EngineApi):
             tokens,
             self._ticker,
             self._recorder.post,
+            self._ledger,
         )
         self._web = WebServer(config, pipeline.handle, self._media.handle, self._probing.answer)
         self._door = Door(self, state_dir, config.control)
@@ -171,6 +190,7 @@ class Engine(EngineApi):
                 group.create_task(work)
                 for work in (
                     self._recorder.run(),
+                    self._ledger.run(),
                     self._lag.run(),
                     self._ticker.run(),
                     self._desk.start(streams=self._has_streams(), in_steps=self.config.in_steps),
@@ -182,6 +202,7 @@ class Engine(EngineApi):
             if self._realtime is not None:
                 self._background.append(group.create_task(self._realtime.start()))
                 stack.push_async_callback(self._realtime.close)
+            stack.push_async_callback(self._ledger.flush)
             stack.push_async_callback(self._flush)
             stack.push_async_callback(self._waiting_room.close)
             stack.push_async_callback(self._alerts.close)
@@ -239,6 +260,7 @@ class Engine(EngineApi):
         ids = await self._log.recent_call_ids(KEEP_ENDED)
         self._book.take(await self._log.read_calls(ids))
         self._today.add(await self._log.count_calls_since(self._today.since))
+        await self._ledger.open()
 
     async def _reconcile(self) -> None:
         """Settle what a crash left open, then every dial with an uncertain outcome."""
@@ -404,6 +426,15 @@ class Engine(EngineApi):
             return self._log.last_seq
         return min(cursor.seq, self._log.last_seq) if cursor.generation == self._log.generation else 0
 
+    async def webhooks(self, wanted: WebhookQuery) -> Sequence[Mapping[str, Any]]:
+        return await self._webhook_desk.find(wanted)
+
+    async def webhook(self, webhook_id: int, secrets: bool = False) -> Mapping[str, Any]:
+        return await self._webhook_desk.show(webhook_id, secrets)
+
+    async def replay_webhook(self, webhook_id: int, into: ReplayInto, by: str = "") -> Mapping[str, Any]:
+        return await self._webhook_desk.replay(webhook_id, into, by)
+
     async def latency(self, last: int = 200) -> Mapping[str, Any]:
         return report(event.data for event in await self._log.read_turns(last))
 
@@ -422,6 +453,11 @@ class Engine(EngineApi):
 
     def _realtime_health(self) -> Mapping[str, Any]:
         return {"realtime": self._realtime.health()} if self._realtime is not None else {}
+
+    def _access(self) -> Sequence[Mapping[str, Any]]:
+        kind, port = self._exposure.health()["provider"], self._web.port
+        up = self._exposure.ready
+        return [each.to_json() for each in access(self.config, kind, port, self._door.address, up=up)]
 
     def health(self) -> Mapping[str, Any]:
         live = self._book.live()
@@ -449,6 +485,8 @@ class Engine(EngineApi):
                 **self._probing.health(),
                 "streams": self._media.streams,
                 "sockets": self._media.sockets(),
+                "access": self._access(),
+                "notKept": self._ledger.lost,
             },
             "speech": {**self._desk.health(), **self._realtime_health()},
             "store": {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Final, Protocol
 
 from engine import admission
 from engine.admission import WaitingRoom
@@ -19,7 +19,6 @@ from engine.clock import epoch_ms
 from engine.config import Config
 from engine.keyed_lock import KeyedLock
 from engine.live import machine, notice, transfer
-from engine.live.call import LiveCall
 from engine.live.parts import Parts
 from engine.live.registry import LiveCalls
 from engine.operations import Operations
@@ -29,6 +28,16 @@ from engine.web.webhooks import Outcome
 log = logging.getLogger(__name__)
 
 _STATE_FACTS: Final = {"ringing": "call.ringing", "answered": "call.answered"}
+
+
+class Life(Protocol):
+    """What an event needs of a live call."""
+
+    def take_note(self, event: CarrierEvent) -> None:
+        """Something happened at the carrier."""
+
+    def document(self, event: CarrierEvent) -> Document:
+        """What a carrier that speaks by itself says and hears next."""
 
 
 class CarrierEvents:
@@ -89,7 +98,7 @@ class CarrierEvents:
         if drafts:
             await self._recorder.record(*drafts)
         current = self._book.get(call.call_id) or call
-        live = self._calls.get(call.call_id)
+        live: Life | None = self._calls.get(call.call_id)
         if event.wants_document and current.live and not current.waiting:
             live = await self._alive(current)
         if live is not None:
@@ -124,7 +133,7 @@ class CarrierEvents:
             return f"ended: {facts['reason']}", drafts
         return event.type, drafts
 
-    async def _alive(self, call: Call) -> LiveCall:
+    async def _alive(self, call: Call) -> Life:
         """A call with its task group; after a restart the carrier may ask before we have."""
         live = await self._calls.take_up(call, self._parts())
         await live.began.wait()

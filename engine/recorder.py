@@ -10,12 +10,12 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Protocol
 
 from engine.book import CallBook
 from engine.calls import Call, Draft, Event, State
 from engine.clock import epoch_ms
-from engine.store import EventLog, StoreError
+from engine.store import StoreError
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +33,18 @@ _ONCE: Final[dict[str, Callable[[Call], bool]]] = {
 """Facts that a call has once -> whether it has it already."""
 
 
+class Log(Protocol):
+    """Where facts go: the event log, as far as its writer needs it."""
+
+    on_committed: Callable[[Sequence[Event]], None]
+
+    async def append(self, drafts: Sequence[Draft]) -> Sequence[Event]:
+        """Store facts, all or none. Raises StoreError."""
+
+    def publish_ephemeral(self, event: Event) -> None:
+        """Tell watchers of something that is not stored."""
+
+
 @dataclass(slots=True)
 class _Batch:
     drafts: Sequence[Draft]
@@ -42,7 +54,7 @@ class _Batch:
 class Recorder:
     """The only writer of the log, and the owner of the book that is folded from it."""
 
-    def __init__(self, event_log: EventLog, book: CallBook, on_change: Callable[[Call | None, Call], None]) -> None:
+    def __init__(self, event_log: Log, book: CallBook, on_change: Callable[[Call | None, Call], None]) -> None:
         self._log = event_log
         self._book = book
         self._on_change = on_change

@@ -97,6 +97,8 @@ class Verdict:
     """The URL form that verified or, for a refusal, the suspect that would have."""
     tried: Sequence[str] = ()
     """Every URL form that was tried."""
+    signed: str = ""
+    """What the signature is computed over, with `form` if one fits, else with the believed URL."""
 
 
 CarrierEventType = Literal[

@@ -79,15 +79,18 @@ def verify(request: WebhookRequest, secret: bytes, now_ms: int) -> Verdict:
     if not _TIMESTAMP.fullmatch(timestamp):
         return Verdict(False, "X-Sim-Timestamp is not a time in seconds")
     message = f"{timestamp}\n{request.method}\n{request.url}\n".encode() + request.body
+    signed, tried = message.decode("utf-8", "replace"), (request.url,)
     expected = hmac.new(secret, message, hashlib.sha256).digest()
     if not hmac.compare_digest(_from_base64(given), expected):
-        return Verdict(False, "the signature does not match the request: another secret, URL, method or body")
+        why = "the signature does not match the request: another secret, URL, method or body"
+        return Verdict(False, why, tried=tried, signed=signed)
     age_s = now_ms / 1000 - int(timestamp)
     if abs(age_s) > FRESH_S:
-        return Verdict(False, f"the signature is {age_s:.0f} s old; at most {FRESH_S} s are accepted")
+        why = f"the signature is {age_s:.0f} s old; at most {FRESH_S} s are accepted"
+        return Verdict(False, why, form=request.url, tried=tried, signed=signed)
     # Over the decoded signature: base64 has several spellings of the same bytes.
     replay_key = hashlib.sha256(expected + timestamp.encode() + request.body).hexdigest()
-    return Verdict(True, "ok", replay_key)
+    return Verdict(True, "ok", replay_key, request.url, tried, signed)
 
 
 def parse(request: WebhookRequest) -> CarrierEvent:

@@ -58,6 +58,10 @@ class _Content:
     raw: bytes | None = None
     """A body that is covered by its hash in the query instead."""
 
+    def signed(self, form: str) -> str:
+        """All of it, for people."""
+        return form + self.suffix.decode("utf-8", "replace")
+
 
 class _Refused(Exception):
     """Why a request can not be genuine."""
@@ -76,9 +80,10 @@ def verify(request: WebhookRequest, keys: SigningKeys, *, upgrade: bool = False)
     if form is None:
         return _explained(request, forms, content, signer, given, upgrade)
     if content.raw is not None and not _body_fits(form, content.raw):
-        return Verdict(False, "the body is not the one that was signed: bodySHA256 is of another", tried=forms)
+        why = "the body is not the one that was signed: bodySHA256 is of another"
+        return Verdict(False, why, tried=forms, signed=content.signed(form))
     why = "ok" if form == request.url else f"ok, signed as {shown(form)}"
-    return Verdict(True, why, _replay_key(form, content, given), form, forms)
+    return Verdict(True, why, _replay_key(form, content, given), form, forms, content.signed(form))
 
 
 def url_forms(url: str, *, upgrade: bool = False) -> tuple[str, ...]:
@@ -226,12 +231,13 @@ def _explained(
             tried += others
             form = _fitting(others, content, signer, given)
             if form is not None:
-                return Verdict(False, _advice(form, upgrade), form=form, tried=tuple(tried))
+                advice = _advice(form, upgrade)
+                return Verdict(False, advice, form=form, tried=tuple(tried), signed=content.signed(form))
     why = (
         f"the signature fits no form of {shown(request.url)}: signed with another auth token (each subaccount has "
         "its own), or for another address"
     )
-    return Verdict(False, why, tried=tuple(tried))
+    return Verdict(False, why, tried=tuple(tried), signed=content.signed(forms[0]))
 
 
 def _advice(form: str, upgrade: bool) -> str:

@@ -14,6 +14,7 @@ from engine.api import EngineApi, Page, Refusal
 from engine.calls import Call, Cursor, apply
 from engine.control import params as p
 from engine.control.operations import Operations
+from engine.store import WebhookQuery
 
 Result = Mapping[str, Any]
 _P = TypeVar("_P", bound=p.Params)
@@ -150,6 +151,16 @@ class Dispatcher:
     async def history(self, params: p.History, by: str) -> Result:
         return {"calls": [call.to_json() for call in await self._api.history(params.last, params.query)]}
 
+    async def webhooks(self, params: p.Webhooks, by: str) -> Result:
+        wanted = WebhookQuery(params.last, params.call_id, params.verdict, params.query, params.before, params.after)
+        return {"webhooks": list(await self._api.webhooks(wanted))}
+
+    async def webhook(self, params: p.Webhook, by: str) -> Result:
+        return {"webhook": await self._api.webhook(params.id, params.with_secrets)}
+
+    async def replay(self, params: p.Replay, by: str) -> Result:
+        return await self._api.replay_webhook(params.id, params.into, by)
+
     async def health(self, params: p.Params, by: str) -> Result:
         return self._api.health()
 
@@ -226,6 +237,9 @@ METHODS: Final[Mapping[str, Method]] = {
     "voicecall.status": _method(p.Status, Dispatcher.status),
     "voicecall.events": _method(p.Events, Dispatcher.events),
     "voicecall.history": _method(p.History, Dispatcher.history),
+    "voicecall.webhooks": _method(p.Webhooks, Dispatcher.webhooks),
+    "voicecall.webhook": _method(p.Webhook, Dispatcher.webhook),
+    "voicecall.webhook.replay": _method(p.Replay, Dispatcher.replay, acts=True),
     "voicecall.health": _method(p.Params, Dispatcher.health),
     "voicecall.probe": _method(p.Params, Dispatcher.probe),
     "voicecall.checks": _method(p.Checks, Dispatcher.checks),

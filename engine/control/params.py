@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from engine.api import ReplayInto
 from engine.calls import Cursor, Floor, Mode
 from engine.calls.policy import Decision
 
@@ -100,6 +101,28 @@ class Forget(Params):
 
 class Checks(Params):
     online: bool = False
+
+
+WebhookId = Annotated[int, Field(ge=1, lt=2**63)]
+
+
+class Webhooks(Params):
+    last: int = Field(default=50, ge=1, le=1000)
+    call_id: CallId | None = None
+    verdict: Literal["ok", "refused", "replay"] | None = None
+    query: str = Field(default="", max_length=500)
+    before: WebhookId | None = None
+    after: Annotated[int, Field(ge=0, lt=2**63)] | None = None
+
+
+class Webhook(Params):
+    id: WebhookId
+    with_secrets: bool = False
+
+
+class Replay(Params):
+    id: WebhookId
+    into: ReplayInto = "sandbox"
 
 
 class Latency(Params):

@@ -7,6 +7,7 @@ from engine.store.log import EventLog, wall_clock
 from engine.store.reader import LogReader, open_readonly
 from engine.store.retention import DAY_MS
 from engine.store.subscription import Subscription
+from engine.store.webhooks import WebhookQuery, WebhookRow
 
 __all__ = [
     "DATABASE_NAME",
@@ -19,6 +20,8 @@ __all__ = [
     "LogReader",
     "StoreError",
     "Subscription",
+    "WebhookQuery",
+    "WebhookRow",
     "open_readonly",
     "prepare_folder",
     "read_holder",

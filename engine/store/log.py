@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Concatenate, Final, ParamSpec, Self, TypeVar, TypeVarTuple, Unpack
 
 from engine.calls import Cursor, Draft, Event
-from engine.store import queries, schema
+from engine.store import queries, schema, webhooks
 from engine.store.codec import encode
 from engine.store.errors import StoreError, from_sqlite
 from engine.store.files import prepare_folder
@@ -181,6 +181,25 @@ class EventLog:
         """Ids of the `last` newest calls that match `query` (see `queries.search`), newest first."""
         return await self._query(queries.search, query, last)
 
+    async def last_webhook(self) -> int:
+        """The highest number ever given to a stored webhook; 0 for none."""
+        return await self._query(webhooks.last_id)
+
+    async def find_webhooks(self, wanted: webhooks.WebhookQuery) -> list[tuple[int, str]]:
+        """(id, summary) of the newest stored webhooks that match, newest first."""
+        return await self._query(webhooks.find, wanted)
+
+    async def webhook(self, id_: int) -> tuple[str, str] | None:
+        """(summary, detail) of one stored webhook."""
+        return await self._query(webhooks.get, id_)
+
+    async def write(self, work: Callable[[sqlite3.Connection], int]) -> int:
+        """Do `work` on the writing connection, in a transaction of its own; its result. Raises StoreError."""
+        self._refuse_when_closed()
+        done: asyncio.Future[int] = self._loop.create_future()
+        self._writer.submit(Job(work, done))
+        return await done
+
     async def forget(self, before: int) -> int:
         """Delete the calls whose last event is older than `before` (epoch ms), and such events of no call.
 
@@ -188,10 +207,7 @@ class EventLog:
         """
         total = 0
         while True:
-            self._refuse_when_closed()
-            done: asyncio.Future[int] = self._loop.create_future()
-            self._writer.submit(Job(lambda connection: forget_step(connection, before), done))
-            deleted = await done
+            deleted = await self.write(lambda connection: forget_step(connection, before))
             if deleted == 0:
                 return total
             total += deleted

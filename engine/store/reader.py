@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Concatenate, ParamSpec, Self, TypeVar
 
 from engine.calls import Event
-from engine.store import queries, schema
+from engine.store import queries, schema, webhooks
 from engine.store.errors import StoreError, from_sqlite
 
 _P = ParamSpec("_P")
@@ -48,6 +48,12 @@ class LogReader:
 
     def close(self) -> None:
         self._connection.close()
+
+    def find_webhooks(self, wanted: webhooks.WebhookQuery) -> list[tuple[int, str]]:
+        return self._ask(webhooks.find, wanted)
+
+    def webhook(self, id_: int) -> tuple[str, str] | None:
+        return self._ask(webhooks.get, id_)
 
     def __enter__(self) -> Self:
         return self

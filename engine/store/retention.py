@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlite3
 from typing import Final
 
+from engine.store.webhooks import forget_calls
+
 CALLS_PER_STEP: Final = 50
 LOOSE_PER_STEP: Final = 2000
 DAY_MS: Final = 24 * 60 * 60 * 1000
@@ -24,7 +26,7 @@ def forget_step(connection: sqlite3.Connection, before: int) -> int:
     """Delete some events of calls whose last event is older than `before` (epoch ms), and of no call.
 
     Returns how many were deleted: 0 when nothing is left to do. Call it again until then; between two steps the
-    writer stores what has come in meanwhile. A call goes as a whole or not at all.
+    writer stores what has come in meanwhile. A call goes as a whole or not at all, its webhooks with it.
     """
     calls = connection.execute(
         f"DELETE FROM events WHERE call_id IN ({_OLD_CALLS})", {"before": before, "step": CALLS_PER_STEP}
@@ -32,4 +34,6 @@ def forget_step(connection: sqlite3.Connection, before: int) -> int:
     loose = connection.execute(
         f"DELETE FROM events WHERE seq IN ({_OLD_LOOSE})", {"before": before, "step": LOOSE_PER_STEP}
     )
+    while calls.rowcount and forget_calls(connection):
+        pass
     return calls.rowcount + loose.rowcount

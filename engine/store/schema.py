@@ -9,6 +9,7 @@ from typing import Final
 
 from engine.store.errors import StoreError, from_sqlite
 from engine.store.files import prepare_file
+from engine.store.webhooks import TABLE as WEBHOOKS
 
 APPLICATION_ID: Final = 0x76634C67
 """`PRAGMA application_id` of our files ("vcLg"), so that a foreign database is recognised and left alone."""
@@ -33,8 +34,9 @@ _ADDED: Final = (
         " WHERE type = 'call.initiated'"
         for key in ("from", "to")
     ),
+    *WEBHOOKS,
 )
-"""Indexes that came later. They change no table, so an older program still reads and writes the file."""
+"""Indexes and a table that came later. They change no older table, so an older program still reads and writes it."""
 
 
 def open_writer(path: Path) -> sqlite3.Connection:

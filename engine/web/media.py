@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from aiohttp import WSCloseCode, WSMsgType, web
@@ -28,7 +29,9 @@ from engine.media.wire import Connected, MediaWire, Refused, Started
 from engine.web.address import Arrival, Believed
 from engine.web.budget import Budget
 from engine.web.limits import InFlight, TooMany
-from engine.web.request import arrival, as_signed, signature_facts
+from engine.web.record import Head, Seen
+from engine.web.request import arrival, as_signed, head_of, signature_facts
+from engine.web.webhooks import UNSIGNED, Keeps
 
 log = logging.getLogger(__name__)
 
@@ -39,9 +42,20 @@ MAX_BEFORE_START: Final = 20
 class NotAdmitted(Exception):
     """The socket is closed with `code`; the reason is for the operator, the carrier only sees the code."""
 
-    def __init__(self, code: int, why: str) -> None:
+    def __init__(self, code: int, why: str, call_id: str | None = None) -> None:
         super().__init__(why)
         self.code = code
+        self.call_id = call_id
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """An upgrade request, and when it came."""
+
+    head: Head
+    position: int
+    at: int = field(default_factory=epoch_ms)
+    began: float = field(default_factory=time.monotonic)
 
 
 class MediaDoor:
@@ -57,6 +71,7 @@ class MediaDoor:
         tokens: StreamTokens,
         ticker: Ticker,
         post: Callable[..., None],
+        keeps: Keeps | None = None,
     ) -> None:
         self._settings = settings
         self._carrier = carrier
@@ -66,6 +81,7 @@ class MediaDoor:
         self._tokens = tokens
         self._ticker = ticker
         self._post = post
+        self._keeps = keeps
         self._pending = InFlight(settings.max_pending_connections_per_ip, settings.max_pending_connections)
         self._complaints = Budget(per_second=1, burst=50)
         self._sessions: set[MediaSession] = set()
@@ -94,9 +110,11 @@ class MediaDoor:
         """Answer an upgrade request on the stream path."""
         if "websocket" not in request.headers.get("Upgrade", "").lower():
             raise web.HTTPNotFound
-        self._check_signature(request)
+        asked = _Asked(head_of(request), self._keeps.position() if self._keeps is not None else 0)
+        verdict = self._check_signature(request, asked)
         self._asked += 1
         if len(self._sessions) + self._pending.total >= self._settings.max_connections:
+            self._keep(asked, verdict, 503, "no room for another media socket", request)
             raise web.HTTPServiceUnavailable(text="no room for another media socket\n")
         socket = web.WebSocketResponse(compress=False, max_msg_size=MAX_MESSAGE, decode_text=False)
         wire = self._carrier.wire()
@@ -105,37 +123,76 @@ class MediaDoor:
                 await socket.prepare(request)
                 started, call = await self._admit(request, socket, wire)
         except TooMany:
+            self._keep(asked, verdict, 429, "too many media sockets wait for their start frame", request)
             raise web.HTTPTooManyRequests(text="too many media sockets wait for their start frame\n") from None
         except NotAdmitted as refusal:
             self._tell("media socket closed with %d: %s", refusal.code, refusal)
+            closed = f"nothing: closed with {int(refusal.code)}, {refusal}"
+            self._keep(asked, verdict, 101, closed, request, refusal.call_id)
             await socket.close(code=refusal.code, drain=False)
         else:
+            self._keep(asked, verdict, 101, "stream: it carries the call", request, call.call_id)
             await self._serve(request, socket, wire, started, call)
         return socket
 
-    def _check_signature(self, request: web.Request) -> None:
+    def _check_signature(self, request: web.Request, asked: _Asked) -> Verdict:
         """Raises HTTPUnauthorized. The operator is told of it, and which address would have been right."""
-        believed = self._address(arrival(request))
+        believed = self._address(arrival(asked.head))
         if believed.unsigned:
-            return  # the token is asked for all the same
-        signed = as_signed(request, believed.url)
+            return Verdict(True, UNSIGNED)  # the token is asked for all the same
+        signed = as_signed(asked.head, believed.url)
         verdict = self._carrier.verify_upgrade(signed, epoch_ms())
         if verdict.ok:
-            return
+            return verdict
         if self._complaints.take():
             verdict = self._carrier.verify_upgrade(replace(signed, suspects=believed.suspects), epoch_ms())
-            verdict = _without_token(verdict, request)
-            log.info("media socket refused: %s", verdict.why)
+            told = _without_token(verdict, request)
+            log.info("media socket refused: %s", told.why)
+            number = self._keep(asked, verdict, 401, "refused with 401", request, doubt=believed.doubt)
             note: dict[str, Any] = {
                 "verdict": "refused",
-                "why": verdict.why,
+                "why": told.why,
                 "type": "media socket",
                 "method": request.method,
             }
             note |= {"path": self._settings.stream_path, "peer": request.remote or "", "matched": None, "status": 401}
-            facts = signature_facts(verdict, believed.doubt)
+            note |= {"record": number} if number is not None else {}
+            facts = signature_facts(told, believed.doubt)
             self._post(Draft("webhook.received", None, {**note, "effect": "refused with 401", **facts}))
         raise web.HTTPUnauthorized(text=f"{_without_token(verdict, request).why}\n")
+
+    def _keep(
+        self,
+        asked: _Asked,
+        verdict: Verdict,
+        status: int,
+        effect: str,
+        request: web.Request,
+        call_id: str | None = None,
+        doubt: str = "",
+    ) -> int | None:
+        """Keep an upgrade request for the desk. A token at the end of its path is not kept: it may still be good."""
+        if self._keeps is None:
+            return None
+        told = _without_token(verdict, request)
+        return self._keeps.keep(
+            Seen(
+                head=_tokenless(asked.head, request),
+                at=asked.at,
+                ms=(time.monotonic() - asked.began) * 1000,
+                verdict="ok" if status == 101 else "refused",
+                why=told.why,
+                status=status,
+                effect=effect,
+                kind="media socket",
+                judged=told,
+                doubt=doubt,
+                type="media socket",
+                call_id=call_id,
+                signatures=self._carrier.signature_headers,
+                position=asked.position,
+            )
+        )
 
     def _tell(self, message: str, *values: object) -> None:
         """A line in the log, as long as strangers do not make too many of them."""
@@ -168,7 +225,7 @@ class MediaDoor:
     def _refused(self, call: Call, started: Started, code: int, why: str) -> NotAdmitted:
         """A socket that may not carry its call. The call itself may be fine, so this is no error of the call."""
         self._post(Draft("stream.refused", call.call_id, {"streamId": started.stream_id, "why": why}))
-        return NotAdmitted(code, why)
+        return NotAdmitted(code, why, call.call_id)
 
     async def _serve(
         self,
@@ -195,16 +252,28 @@ class MediaDoor:
 
 def _without_token(verdict: Verdict, request: web.Request) -> Verdict:
     """`verdict` as it may be told: the end of the path may be a token that is still good."""
-    if "token" not in request.match_info:
-        return verdict
-    secret = "/" + request.rel_url.raw_path.rpartition("/")[2]
 
-    def hide(url: str) -> str:
-        return url.replace(secret, "/…")
+    def hide(text: str) -> str:
+        return _hidden(text, request)
 
     return replace(
-        verdict, why=hide(verdict.why), form=hide(verdict.form), tried=[hide(url) for url in verdict.tried]
+        verdict,
+        why=hide(verdict.why),
+        form=hide(verdict.form),
+        tried=[hide(url) for url in verdict.tried],
+        signed=hide(verdict.signed),
     )
+
+
+def _tokenless(head: Head, request: web.Request) -> Head:
+    headers = [(name, _hidden(value, request)) for name, value in head.headers]
+    return replace(head, target=_hidden(head.target, request), headers=headers)
+
+
+def _hidden(text: str, request: web.Request) -> str:
+    if "token" not in request.match_info:
+        return text
+    return text.replace("/" + request.rel_url.raw_path.rpartition("/")[2], "/…")
 
 
 async def _wait_for_start(socket: web.WebSocketResponse, wire: MediaWire) -> Started:

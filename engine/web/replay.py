@@ -40,6 +40,11 @@ class ReplayCache(Generic[Answer]):
         self._entries[key] = _Entry(self._clock(), asyncio.get_running_loop().create_future())
         return None
 
+    def knows(self, key: str) -> bool:
+        """Whether a request with this key would be a duplicate now."""
+        self._forget()
+        return key in self._entries
+
     def settle(self, key: str, answer: Answer) -> None:
         """Processing succeeded."""
         entry = self._entries.get(key)

@@ -10,30 +10,51 @@ from aiohttp import web
 from engine.carriers.base import Verdict, WebhookRequest
 from engine.carriers.urls import shown
 from engine.web.address import Arrival
+from engine.web.limits import MAX_BODY
+from engine.web.record import Head
 
 MAX_TRIED = 12
 """URL forms that a fact holds."""
 
 
-def arrival(request: web.Request) -> Arrival:
-    """Where `request` says that it was sent."""
-    return Arrival(_plain(request.rel_url.raw_path_qs), _headers(request), request.remote or "")
+def head_of(request: web.Request) -> Head:
+    """The head of `request`, byte for byte."""
+    headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.raw_headers]
+    target = request.rel_url.raw_path_qs.encode("utf-8", "surrogateescape").decode("latin-1")
+    return Head(request.method, target, headers, request.remote or "")
 
 
-def as_signed(request: web.Request, url: str, body: bytes = b"", suspects: Sequence[str] = ()) -> WebhookRequest:
-    """`request` with the address that the carrier is believed to have called, and those that it may have.
+def arrival(head: Head) -> Arrival:
+    """Where a request says that it was sent."""
+    return Arrival(_text(head.target), _headers(head), head.peer)
 
-    aiohttp keeps bytes that are not UTF-8 as lone surrogates. Those can not be encoded again, so they become
-    question marks here: no signature matches then, which is what such a request deserves.
+
+def as_signed(head: Head, url: str, body: bytes = b"", suspects: Sequence[str] = ()) -> WebhookRequest:
+    """A request with the address that the carrier is believed to have called, and those that it may have.
+
+    Bytes that are not UTF-8 become question marks here: no signature matches then, which is what such a request
+    deserves.
     """
     return WebhookRequest(
-        method=request.method,
+        method=head.method,
         url=_plain(url),
-        headers=_headers(request),
+        headers=_headers(head),
         body=body,
-        peer=request.remote or "",
+        peer=head.peer,
         suspects=suspects,
     )
+
+
+async def read_bounded(request: web.Request) -> bytes | None:
+    """The body, or None when it is too large."""
+    parts: list[bytes] = []
+    size = 0
+    async for part in request.content.iter_any():
+        size += len(part)
+        if size > MAX_BODY:
+            return None
+        parts.append(part)
+    return b"".join(parts)
 
 
 def signature_facts(verdict: Verdict, doubt: str) -> dict[str, Any]:
@@ -49,8 +70,12 @@ def signature_facts(verdict: Verdict, doubt: str) -> dict[str, Any]:
     return facts | ({"forwarded": f"not believed: {doubt}"} if doubt else {})
 
 
-def _headers(request: web.Request) -> Mapping[str, str]:
-    return {name.lower(): _plain(value) for name, value in request.headers.items()}
+def _headers(head: Head) -> Mapping[str, str]:
+    return {name.lower(): _text(value) for name, value in head.headers}
+
+
+def _text(latin: str) -> str:
+    return latin if latin.isascii() else _plain(latin.encode("latin-1").decode("utf-8", "surrogateescape"))
 
 
 def _plain(text: str) -> str:

@@ -33,8 +33,9 @@ from engine.store import StoreError
 from engine.web.address import Arrival, Believed
 from engine.web.budget import Budget
 from engine.web.limits import BODY_SECONDS, MAX_BODY, MAX_IN_FLIGHT, InFlight, TooMany
+from engine.web.record import Head, Replayed, Seen
 from engine.web.replay import ReplayCache
-from engine.web.request import arrival, as_signed, signature_facts
+from engine.web.request import arrival, as_signed, head_of, read_bounded, signature_facts
 
 ANSWER_SECONDS: Final = 10.0
 """How long processing may take: carriers give up after 15 s."""
@@ -61,19 +62,46 @@ class Addresses(Protocol):
         """The URL to which a request was sent."""
 
 
+class Keeps(Protocol):
+    """Who keeps requests as they came; see `engine.web.ledger`."""
+
+    def position(self) -> int:
+        """Where the log is now."""
+
+    def keep(self, seen: Seen) -> int | None:
+        """Keep a request; its number, or None when it is not kept. Never waits."""
+
+
 Act = Callable[[CarrierEvent], Awaitable[Outcome]]
 Post = Callable[[Draft], None]
 
 
 @dataclass(frozen=True, slots=True)
 class _Came:
-    """One request, as the operator is told of it."""
+    """One request, and what is known of it so far."""
 
-    method: str
-    peer: str
+    head: Head
+    position: int = 0
+    replayed: Replayed | None = None
+    at: int = field(default_factory=epoch_ms)
     began: float = field(default_factory=time.monotonic)
-    facts: Mapping[str, Any] = field(default_factory=dict)
-    """Of its signature."""
+    body: bytes | None = None
+    judged: Verdict | None = None
+    doubt: str = ""
+    told: list[Mapping[str, Any]] = field(default_factory=list)
+    """What was recorded of it."""
+    tokens: list[str] = field(default_factory=list)
+    """What its answer holds and nobody else may see."""
+
+
+@dataclass(frozen=True, slots=True)
+class Came:
+    """What the pipeline made of a request that came again."""
+
+    response: web.Response
+    facts: Mapping[str, Any]
+    tokens: Sequence[str]
+    """What the response holds and nobody but a carrier may see."""
 
 
 class WebhookPipeline:
@@ -86,56 +114,83 @@ class WebhookPipeline:
         addresses: Addresses,
         act: Act,
         post: Post,
+        keeps: Keeps | None = None,
     ) -> None:
         self._carrier = carrier
         self._path = path
         self._addresses = addresses
         self._act = act
         self._post = post
+        self._keeps = keeps
         self._in_flight = InFlight(MAX_IN_FLIGHT, 64 * MAX_IN_FLIGHT)
         self._replays: ReplayCache[Outcome] = ReplayCache(time.monotonic)
         self._explanations = Budget(per_second=5, burst=20)
 
     async def handle(self, request: web.Request) -> web.Response:
         """Answer one HTTP request on the webhook path."""
-        came = _Came(request.method, request.remote or "")
+        came = _Came(head_of(request), self._position())
         if request.method != "POST":
             return self._refuse(came, 405, "only POST is served here", {"Allow": "POST"})
-        signed = any(name in request.headers for name in self._carrier.signature_headers)
-        if not signed and not self._addresses.webhook_address(arrival(request)).unsigned:
+        if self._is_unsigned(came.head):
             return self._refuse(came, 401, "no signature header: not from the carrier")
         try:
-            with self._in_flight.one(came.peer):
+            with self._in_flight.one(came.head.peer):
                 return await self._read(request, came)
         except TooMany:
             return self._refuse(came, 429, "too many requests at once from this peer")
+
+    async def replay(self, head: Head, body: bytes, replayed: Replayed) -> Came:
+        """Take a request that was kept once more, as if the carrier had sent it: nothing is let through that would
+        not be then, and bytes that were seen before are a replay."""
+        came = _Came(head, self._position(), replayed)
+        if self._is_unsigned(head):
+            response = self._refuse(came, 401, "no signature header: not from the carrier")
+        else:
+            response = await self._judge(came, body)
+        return Came(response, came.told[-1], came.tokens)
+
+    def knows(self, replay_key: str) -> bool:
+        """Whether a request with this key would be a replay now."""
+        return self._replays.knows(replay_key)
+
+    def _position(self) -> int:
+        return self._keeps.position() if self._keeps is not None else 0
+
+    def _is_unsigned(self, head: Head) -> bool:
+        """No signature came along, and one is needed."""
+        names = {name.lower() for name, _ in head.headers}
+        signed = any(name in names for name in self._carrier.signature_headers)
+        return not signed and not self._addresses.webhook_address(arrival(head)).unsigned
 
     async def _read(self, request: web.Request, came: _Came) -> web.Response:
         if (request.content_length or 0) > MAX_BODY:
             return self._refuse(came, 413, f"the body is over {MAX_BODY} bytes")
         try:
             async with asyncio.timeout(BODY_SECONDS):
-                body = await _read_bounded(request)
+                body = await read_bounded(request)
         except TimeoutError:
             return self._refuse(came, 408, f"the body took more than {BODY_SECONDS:.0f} s")
         except (ConnectionError, web.RequestPayloadError) as error:
             return self._refuse(came, 400, f"the body did not come whole: {type(error).__name__}")
         if body is None:
             return self._refuse(came, 413, f"the body is over {MAX_BODY} bytes")
-        incoming, verdict, doubt = self._verify(request, body)
-        came = replace(came, facts=signature_facts(verdict, doubt))
+        return await self._judge(came, body)
+
+    async def _judge(self, came: _Came, body: bytes) -> web.Response:
+        incoming, verdict, doubt = self._verify(came.head, body)
+        came = replace(came, body=body, judged=verdict, doubt=doubt)
         if not verdict.ok or not verdict.replay_key:
             return self._refuse(came, 401, verdict.why)
         return await self._once(incoming, verdict, came)
 
-    def _verify(self, request: web.Request, body: bytes) -> tuple[WebhookRequest, Verdict, str]:
+    def _verify(self, head: Head, body: bytes) -> tuple[WebhookRequest, Verdict, str]:
         """Whether the carrier sent this, and why forwarded headers were not believed, if they were not.
 
         A refusal is explained by trying the other URLs that the carrier may have called. That costs more than the
         refusal, so strangers get only so many explanations.
         """
-        believed = self._addresses.webhook_address(arrival(request))
-        incoming = as_signed(request, believed.url, body)
+        believed = self._addresses.webhook_address(arrival(head))
+        incoming = as_signed(head, believed.url, body)
         if believed.unsigned:
             # Whoever tries things out may send the same bytes again on purpose: no request is another's replay.
             return incoming, Verdict(True, UNSIGNED, secrets.token_hex(16)), ""
@@ -169,7 +224,7 @@ class WebhookPipeline:
             if not settled:
                 self._replays.release(verdict.replay_key)
         type_ = event.raw_type or event.type
-        self._record(came, "ok", verdict.why, reply.status, outcome.effect, outcome.call_id, type_)
+        self._record(came, "ok", verdict.why, reply, outcome.effect, outcome, type_)
         return _response(reply)
 
     async def _process(self, event: CarrierEvent) -> Outcome:
@@ -192,54 +247,80 @@ class WebhookPipeline:
         if document != tuple(outcome.document):
             effect += ", told to ask again"
         reply = self._carrier.render(document)
-        self._record(came, "replay", "these bytes were seen before", reply.status, effect, outcome.call_id)
+        self._record(came, "replay", "these bytes were seen before", reply, effect, outcome)
         return _response(reply)
 
     def _failed(self, came: _Came, status: int, why: str) -> web.Response:
         """The carrier's request is genuine, but nothing came of it."""
-        self._record(came, "ok", why, status, f"failed: {why}")
-        return web.Response(status=status, text=f"{why}\n")
+        reply = WebhookReply(status, f"{why}\n".encode())
+        self._record(came, "ok", why, reply, f"failed: {why}")
+        return _response(reply)
 
     def _refuse(self, came: _Came, status: int, why: str, headers: Mapping[str, str] | None = None) -> web.Response:
-        self._record(came, "refused", why, status, f"refused with {status}")
-        return web.Response(status=status, text=f"{why}\n", headers=headers)
+        reply = WebhookReply(status, f"{why}\n".encode())
+        self._record(came, "refused", why, reply, f"refused with {status}")
+        response = _response(reply)
+        response.headers.update(headers or {})
+        return response
 
     def _record(
         self,
         came: _Came,
         verdict: str,
         why: str,
-        status: int,
+        reply: WebhookReply,
         effect: str,
-        call_id: str | None = None,
+        outcome: Outcome | None = None,
         event_type: str = "",
     ) -> None:
-        facts = {
+        call_id = outcome.call_id if outcome is not None else None
+        verbs = outcome.document if outcome is not None else ()
+        came.tokens.extend(verb.token for verb in verbs if isinstance(verb, Connect) and verb.token)
+        ms = (time.monotonic() - came.began) * 1000
+        facts: dict[str, Any] = {
             "verdict": verdict,
             "why": why,
-            "ms": round((time.monotonic() - came.began) * 1000),
-            "method": came.method,
+            "ms": round(ms),
+            "method": came.head.method,
             "path": self._path,
-            "peer": came.peer,
+            "peer": came.head.peer,
             "matched": call_id,
             "effect": effect,
             "type": event_type,
-            "status": status,
-            **came.facts,
+            "status": reply.status,
+            **(signature_facts(came.judged, came.doubt) if came.judged is not None else {}),
         }
+        if came.replayed is not None:
+            facts["replayed"] = {"of": came.replayed.of, "by": came.replayed.by}
+        if (number := self._keep(came, facts, reply, ms)) is not None:
+            facts["record"] = number
+        came.told.append(facts)
         self._post(Draft("webhook.received", call_id, facts))
 
-
-async def _read_bounded(request: web.Request) -> bytes | None:
-    """The body, or None when it is too large."""
-    parts: list[bytes] = []
-    size = 0
-    async for part in request.content.iter_any():
-        size += len(part)
-        if size > MAX_BODY:
+    def _keep(self, came: _Came, facts: Mapping[str, Any], reply: WebhookReply, ms: float) -> int | None:
+        if self._keeps is None:
             return None
-        parts.append(part)
-    return b"".join(parts)
+        seen = Seen(
+            head=came.head,
+            at=came.at,
+            ms=ms,
+            verdict=facts["verdict"],
+            why=facts["why"],
+            status=reply.status,
+            effect=facts["effect"],
+            body=came.body,
+            judged=came.judged,
+            doubt=came.doubt,
+            type=facts["type"],
+            call_id=facts["matched"],
+            signatures=self._carrier.signature_headers,
+            answer=reply.body,
+            answer_type=reply.content_type,
+            tokens=came.tokens,
+            replayed=came.replayed,
+            position=came.position,
+        )
+        return self._keeps.keep(seen)
 
 
 def _asking_again(outcome: Outcome, webhook_url: str) -> Document:
@@ -257,4 +338,4 @@ def _response(reply: WebhookReply) -> web.Response:
     return web.Response(status=reply.status, body=reply.body, content_type=reply.content_type)
 
 
-__all__: Sequence[str] = ["Act", "Addresses", "Outcome", "WebhookPipeline"]
+__all__: Sequence[str] = ["Act", "Addresses", "Came", "Keeps", "Outcome", "WebhookPipeline"]

@@ -7,12 +7,12 @@ import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
-from engine.api import Listening, Page, Refusal, Side
+from engine.api import Listening, Page, Refusal, ReplayInto, Side
 from engine.calls import Call, Cursor, Draft, Event, Floor, Mode, fold
 from engine.calls.policy import Decision
 from engine.live.listening import Listeners
 from engine.media.session import Tap
-from engine.store import EventLog
+from engine.store import EventLog, WebhookQuery
 
 
 class Sound:
@@ -48,6 +48,7 @@ class EchoEngine:
         self.watched = asyncio.Event()
         self.sound: dict[str, Sound] = {}
         self.always: list[str] = []
+        self.wanted: list[WebhookQuery] = []
 
     async def record(self, kind: str, call_id: str | None = None, /, **data: Any) -> Event:
         (event,) = await self.log.append([Draft(kind, call_id, data)])
@@ -149,6 +150,19 @@ class EchoEngine:
         if not self._known(call_id).live:
             raise Refusal("call_ended", "The call is over.")
         return self.sound.setdefault(call_id, Sound()).listeners.add()
+
+    async def webhooks(self, wanted: WebhookQuery) -> Sequence[Mapping[str, Any]]:
+        self.wanted.append(wanted)
+        return [{"id": 7, "verdict": "ok"}]
+
+    async def webhook(self, webhook_id: int, secrets: bool = False) -> Mapping[str, Any]:
+        if webhook_id != 7:
+            raise Refusal("webhook_not_found", f"There is no webhook {webhook_id}.")
+        return {"id": 7, "secrets": secrets, "curl": "curl"}
+
+    async def replay_webhook(self, webhook_id: int, into: ReplayInto, by: str = "") -> Mapping[str, Any]:
+        self.acts.append((f"replay {into}", by))
+        return {"into": into, **(await self.webhook(webhook_id))}
 
     async def latency(self, last: int = 200) -> Mapping[str, Any]:
         return {"stt": {"count": len(await self.log.read_turns(last))}}

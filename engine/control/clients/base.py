@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from types import TracebackType
 from typing import Any, Final, Self
 
-from engine.api import AudioFrame, Page, Refusal
+from engine.api import AudioFrame, Page, Refusal, ReplayInto
 from engine.calls import Cursor, Event, Floor, Mode
 from engine.calls.policy import Decision
 from engine.control.feed import Batch
@@ -136,6 +136,32 @@ class EngineClient(ABC):
         Folding them gives the call records; the cursor is the one to watch from.
         """
         return _page(await self._request("voicecall.backlog", {"calls": calls}))
+
+    async def webhooks(
+        self,
+        last: int = 50,
+        call_id: str | None = None,
+        verdict: str | None = None,
+        query: str = "",
+        before: int | None = None,
+        after: int | None = None,
+    ) -> list[dict[str, Any]]:
+        """Requests of the carrier that were kept, newest first, in short. `verdict`: ok, refused or replay.
+
+        `query`: words that must all be in it. `before` and `after` are ids.
+        """
+        params = {"last": last, "callId": call_id, "verdict": verdict, "query": query}
+        params |= {"before": before, "after": after}
+        return list((await self._request("voicecall.webhooks", params))["webhooks"])
+
+    async def webhook(self, webhook_id: int, with_secrets: bool = False) -> dict[str, Any]:
+        """All that is known of one, its secrets masked unless asked for. `curl` in it is a command that sends it."""
+        params = {"id": webhook_id, "withSecrets": with_secrets}
+        return dict((await self._request("voicecall.webhook", params))["webhook"])
+
+    async def replay_webhook(self, webhook_id: int, into: ReplayInto = "sandbox") -> dict[str, Any]:
+        """Let one come again: to a copy of its call in memory, or to the engine as if the carrier had sent it."""
+        return dict(await self._request("voicecall.webhook.replay", {"id": webhook_id, "into": into}))
 
     async def latency(self, last: int = 200) -> dict[str, Any]:
         """Per stage of a turn: count, minMs, maxMs, avgMs, p50Ms, p95Ms over the last `last` turns."""

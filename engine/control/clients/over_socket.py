@@ -27,7 +27,18 @@ _BACKOFF_LAST_S: Final = 5.0
 _SLUGS: Final[frozenset[str]] = frozenset(get_args(Slug))
 _READS: Final = frozenset(
     f"voicecall.{name}"
-    for name in ("status", "events", "history", "health", "latency", "backlog", "admitted", "continue.result")
+    for name in (
+        "status",
+        "events",
+        "history",
+        "health",
+        "latency",
+        "backlog",
+        "admitted",
+        "continue.result",
+        "webhooks",
+        "webhook",
+    )
 )
 
 
