@@ -3,8 +3,8 @@
 Recorded prompts with known texts, at 8 kHz. *Bare*: each recording is fed as it is, whole, and finished. *Path*: the
 recordings are said one after the other in one call, with the noise of a line under them and between them, and go
 frame by frame through the carrier's messages, the gate, the turn taker and the ears, which decide what is fed and
-when a turn is over. Both use the same model on the same audio, so the difference is what the path loses. Only the socket
-between carrier and engine is left out, so that it does not take as long as the people speak.
+when a turn is over. Both use the same model on the same audio, so the difference is what the path loses. Only the
+socket between carrier and engine is left out, so that it does not take as long as the people speak.
 
     python bench/recognition.py [--prompts 60] [--seed 1] [--lines]
 """

@@ -269,7 +269,7 @@ def main() -> int:
     parser.add_argument("--wrong", action="store_true", help="list only what went wrong")
     parser.add_argument("--set", nargs="+", default=[], metavar="KEY=MS", help="other settings of turn taking")
     options = parser.parse_args()
-    changes = {key: int(value) for key, _, value in (change.partition("=") for change in options.set)}
+    changes: dict[str, Any] = {key: int(value) for key, _, value in (change.partition("=") for change in options.set)}
     settings = dataclasses.replace(TurnSettings(), **changes)
     try:
         lines, figures = asyncio.run(run(options.seed, options.kind, settings, options.wrong))

@@ -29,7 +29,7 @@ ENGINE_OF: Final[Mapping[str, str]] = {"text": "stt", "agent": "brain", "sentenc
 """Stage -> the part of a turn's `engines` that it depends on."""
 
 
-def is_over_budget(stage: str, ms: int) -> bool:
+def is_over_budget(stage: str, ms: float) -> bool:
     """Did this stage of a turn take more than it may?"""
     budget = BUDGETS_MS.get(stage)
     return budget is not None and ms > budget
@@ -48,7 +48,7 @@ def report(turns: Iterable[Mapping[str, object]]) -> dict[str, Any]:
             stage["budgetMs"] = BUDGETS_MS[name]
             values = (turn.get("stages") for turn in facts)
             taken = [value.get(name) for value in values if isinstance(value, Mapping)]
-            stage["overBudget"] = sum(1 for ms in taken if _is_ms(ms) and is_over_budget(name, ms))
+            stage["overBudget"] = len([ms for ms in taken if _is_ms(ms) and is_over_budget(name, ms)])
             if stage["p95Ms"] > BUDGETS_MS[name]:
                 slowest = max(engines, key=lambda each: engines[each]["p95Ms"], default="")
                 over.append({"stage": name, "p95Ms": stage["p95Ms"], "budgetMs": BUDGETS_MS[name], "engine": slowest})

@@ -23,7 +23,7 @@ from engine.media.echo import EchoGuard
 from engine.media.turns import BargeIn, EndOfTurn, FalseStart, SpeechStarted, TurnEvent, TurnTaker
 from engine.media.vad import Gate, GateFrame
 from engine.speech.ports import Final as FinalText
-from engine.speech.ports import Partial, Recogniser, VoiceConfirmed
+from engine.speech.ports import Partial, Recogniser, SpeechEnded, VoiceConfirmed
 from engine.speech.stt.chain import chain_of
 from engine.speech.stt.steady import HearsNothing, News, NowHears, SteadyListener
 
@@ -215,6 +215,8 @@ class Ears:
                 self._turns.partial(text, self._audio_ms)
             case VoiceConfirmed(probability=probability):
                 self._turns.confirmed(probability, self._audio_ms)
+            case SpeechEnded():
+                self._turns.endpoint(self._audio_ms)
             case FinalText(utterance=utterance):
                 asked = self._pending.pop(utterance, None)
                 if asked is not None:

@@ -51,6 +51,11 @@ class VoiceConfirmed:
 
 
 @dataclass(frozen=True, slots=True)
+class SpeechEnded:
+    """The recogniser's own detector holds that the caller has finished; whether the turn is over is ours to say."""
+
+
+@dataclass(frozen=True, slots=True)
 class Lost:
     """The recogniser is gone; nothing more will come. `why` and `hint` are for the operator."""
 
@@ -62,7 +67,7 @@ class Lost:
     """Nothing went wrong: the session was as long as the vendor lets one be, and another one can be had at once."""
 
 
-Hearing = Partial | Final | VoiceConfirmed | Lost
+Hearing = Partial | Final | VoiceConfirmed | SpeechEnded | Lost
 
 
 class Listener(Protocol):

@@ -26,7 +26,8 @@ def test_each_key_changes_the_setting_of_its_name() -> None:
             not default if isinstance(default, bool) else default / 2 if isinstance(default, float) else default + 20
         )
         config = parse_config(f"turn_taking: {{{name}: {str(other).lower()}}}".encode(), None, {}).config
-        assert turn_settings(config) == dataclasses.replace(TurnSettings(), **{name: other}), name
+        changed = dataclasses.asdict(turn_settings(config))
+        assert changed == {**dataclasses.asdict(TurnSettings()), name: other}, name
 
 
 def test_the_plugins_silence_timeout_is_the_silence_that_ends_a_turn() -> None:

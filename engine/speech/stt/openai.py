@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from engine.media.convert import PhoneUpsampler
-from engine.speech.ports import Hearing, Lost, SpeechUnavailable, VoiceConfirmed
+from engine.speech.ports import Hearing, Lost, SpeechEnded, SpeechUnavailable, VoiceConfirmed
 from engine.speech.stt.commits import Commits
 from engine.speech.stt.session import Answer, Ready, fit_to_tell, socket_url, words_of
 from engine.speech.stt.vendor_recogniser import VendorRecogniser
@@ -140,6 +140,7 @@ class OpenAiSession:
                 yield VoiceConfirmed(1.0)
             case "input_audio_buffer.speech_stopped":
                 self._stopped.add(item)
+                yield SpeechEnded()
             case "input_audio_buffer.committed":
                 by_vendor = item in self._stopped
                 self._stopped.discard(item)

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from engine.media.audio import PHONE, AudioFormat
-from engine.speech.ports import Final, Partial, SpeechUnavailable, VoiceConfirmed
+from engine.speech.ports import Final, Partial, SpeechEnded, SpeechUnavailable, VoiceConfirmed
 from engine.speech.stt import vendor, vendor_recogniser
 from engine.speech.stt.openai import OpenAiRecogniser, OpenAiSession, OpenAiSettings
 from tests.speech.far.openai_schemas import available, client_event_problems
@@ -133,6 +133,7 @@ async def test_with_the_servers_detector_an_utterance_is_all_its_pieces() -> Non
         finals = await heard.until_finals(2)
     assert [final.text for final in finals] == ["one two", "three"]
     assert VoiceConfirmed(1.0) in heard.all
+    assert SpeechEnded() in heard.all
     assert far.problems == []
     detection = far.sessions[0].config["audio"]["input"]["turn_detection"]
     assert detection["silence_duration_ms"] == 300 and detection["threshold"] == 0.5

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.speech.ports import Lost, Partial, SpeechUnavailable, VoiceConfirmed
+from engine.speech.ports import Lost, Partial, SpeechEnded, SpeechUnavailable, VoiceConfirmed
 from engine.speech.stt import vendor
 from engine.speech.stt.commits import TooManyItems
 from engine.speech.stt.elevenlabs import ElevenLabsSession, ElevenLabsSettings
@@ -79,7 +79,7 @@ def hear_all(session: Session, sent: list[dict[str, Any]]) -> None:
         session.commits.asked(number, 0, float(number))
         try:
             for hearing in session.hear(message, float(number)):
-                assert isinstance(hearing, Ready | Answer | Lost | Partial | VoiceConfirmed)
+                assert isinstance(hearing, Ready | Answer | Lost | Partial | SpeechEnded | VoiceConfirmed)
         except TooManyItems:
             return
         session.commits.tick(float(number))
