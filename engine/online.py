@@ -21,6 +21,7 @@ from engine.check import Check
 from engine.checks import is_private
 from engine.clock import epoch_ms
 from engine.config import Config
+from engine.online_brain import thinking
 from engine.online_speech import recognition
 
 if TYPE_CHECKING:
@@ -59,9 +60,9 @@ async def ask(config: Config, state_dir: Path) -> Findings:
 
 
 async def ask_vendors(config: Config, state_dir: Path) -> Findings:
-    """Ask the configured carrier and the vendors that recognise speech. Nothing is written, started or dialled."""
+    """Ask the carrier and the vendors that recognise speech or think. Nothing is written, started or dialled."""
     findings = await _ask_carrier(config, state_dir)
-    return replace(findings, checks=[*findings.checks, *await recognition(config)])
+    return replace(findings, checks=[*findings.checks, *await recognition(config), *await thinking(config)])
 
 
 async def _ask_carrier(config: Config, state_dir: Path) -> Findings:

@@ -56,7 +56,7 @@ _END_CALL: Final = {
         },
     },
 }
-_HINTS: Final = {
+HINTS: Final = {
     401: "check `response.api_key`",
     403: "the key may not use this model: check `response.api_key` and `response_model`",
     404: "check `response_model` and `response.base_url`",
@@ -244,7 +244,7 @@ class OpenAiBrain:
         code, message = error_text(body)
         what = f"{response.status} {code}".strip()
         text = self._redacted(message or response.reason or "no explanation")
-        hint = _HINTS.get(response.status, "the server has a problem of its own" if response.status >= 500 else "")
+        hint = HINTS.get(response.status, "the server has a problem of its own" if response.status >= 500 else "")
         return SpeechUnavailable(f"the model server answered {what}: {text}", hint)
 
     def _redacted(self, text: str) -> str:
