@@ -104,6 +104,12 @@ def _number(minimum: int, maximum: int = 1 << 31) -> Callable[[str], int]:
     return read
 
 
+def _path(text: str) -> str:
+    if not text.startswith("/") or text != "/" + text.strip("/") or any(char in text for char in "?# \t"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a path such as /voice/webhook")
+    return text
+
+
 def _seconds(text: str) -> float:
     try:
         value = float(text)
@@ -212,6 +218,25 @@ def _latency(parser: Parser) -> None:
     )
 
 
+def _expose(parser: Parser) -> None:
+    parser.add_argument(
+        "--mode",
+        choices=("funnel", "serve", "ngrok", "off"),
+        required=True,
+        help="funnel: tailscale, open to the internet; serve: tailscale, your tailnet only; ngrok: until stopped; "
+        "off: take tailscale's routes away",
+    )
+    parser.add_argument("--path", metavar="P", type=_path, help="public path of the webhook (default: serve.path)")
+    parser.add_argument(
+        "--port", metavar="N", type=_number(1, 65535), help="port of our server (default: the engine's)"
+    )
+    parser.add_argument("--serve-path", metavar="P", type=_path, help="path of the webhook at our server")
+    parser.add_argument(
+        "--https-port", metavar="N", type=_number(1, 65535), help="public port of tailscale's routes (default 443)"
+    )
+    parser.add_argument("--install", action="store_true", help="with ngrok: fetch its agent first")
+
+
 def _setup(parser: Parser) -> None:
     parser.add_argument("--online", action="store_true", help="also ask the carrier: account, numbers, permissions")
     parser.add_argument("--fix", action="store_true", help="with --online: have our numbers report to us; asks first")
@@ -253,6 +278,7 @@ _VERBS: Final = (
     _Verb("status", "one call, or the calls of the engine", _status, "console.verbs.status"),
     _Verb("tail", "events as they happen", _tail, "console.verbs.tail"),
     _Verb("latency", "how fast the turns were, stage by stage", _latency, "console.verbs.latency"),
+    _Verb("expose", "have this machine reached from outside, or no more", _expose, "console.verbs.expose"),
     _Verb("setup", "check whether everything is there", _setup, "console.verbs.setup"),
     _Verb("smoke", "check, then show or (with --to and --yes) place a test call", _smoke, "console.verbs.setup"),
     _Verb("doctor", "where a call got stuck, why, and what mends it", _doctor, "console.verbs.doctor"),

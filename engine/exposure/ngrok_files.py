@@ -30,7 +30,7 @@ class NgrokFiles:
         self.folder = folder
         self.config = folder / "ngrok.yml"
         self.script = folder / "agent.sh"
-        self.own_program = folder / "ngrok"
+        self.own_program = folder.parent / "bin" / "ngrok"
         """Where `voicecall expose --mode ngrok --install` puts the agent."""
         self.note = Note(folder / "agent.pid")
 

@@ -117,7 +117,9 @@ class Tailscale:
         if not why:
             return
         free = read.free_port(now, plan.mode, plan.targets)
-        fix = f"use port {free}: set tailscale.port to {free}, or voicecall expose --port {free}" if free else ""
+        fix = (
+            f"use port {free}: set tailscale.port to {free}, or voicecall expose --https-port {free}" if free else ""
+        )
         raise TunnelError(why, fix or "free a port: `tailscale serve status` shows who has which", code="port_taken")
 
     async def _ask(self, seconds: float, *arguments: str) -> Answer:

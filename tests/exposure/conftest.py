@@ -9,8 +9,9 @@ import pytest
 
 from tests.exposure.agents import behave, fake_ngrok
 from tests.exposure.proxy import OPENSSL, make_certificates
+from tests.exposure.tailnet import tailnet
 
-__all__ = ["behave", "certificates", "fake_ngrok", "front_folder"]
+__all__ = ["behave", "certificates", "fake_ngrok", "front_folder", "tailnet"]
 
 
 @pytest.fixture(scope="session")
