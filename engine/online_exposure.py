@@ -34,14 +34,15 @@ Json = Mapping[str, Any]
 
 
 async def exposure(config: Config, state_dir: Path) -> list[Check]:
-    """What a carrier meets at our address. Nothing where the carrier is on this machine."""
+    """What a carrier meets at our address, and how its last webhook fared."""
     kind = tunnel_kind(config)
-    if kind == "loopback":
-        return []
     try:
         async with await SocketClient.connect(state_dir, by="cli") as client:
-            report, health = await client.probe(), await client.health()
+            report = await client.probe() if kind != "loopback" else None
+            health = await client.health()
     except NoEngine:
+        if kind == "loopback":
+            return []
         if kind == "public_url" and config.public_url is not None:
             return await _for_a_moment(config, config.public_url)
         message = f"not looked at: {kind} is open only while an engine runs"
@@ -49,11 +50,13 @@ async def exposure(config: Config, state_dir: Path) -> list[Check]:
     except Refusal as error:
         return [Check("exposure", False, f"the engine could not look at its address: {error.error}", error.hint)]
     part = health.get("exposure")
-    return checks_of(report, part if isinstance(part, Mapping) else {})
+    return checks_of(config, report, part if isinstance(part, Mapping) else {})
 
 
-def checks_of(report: Json | None, health: Json) -> list[Check]:
+def checks_of(config: Config, report: Json | None, health: Json) -> list[Check]:
     """A look, and what the engine's health knows of webhooks so far, as checks."""
+    if tunnel_kind(config) == "loopback":  # there is no outside
+        return [*_last_webhook(health), *_answers(health)]
     if report is None:
         why = str(health.get("error") or "there is no public address just now")
         fix = str(health.get("hint") or "see voicecall.log")
@@ -114,7 +117,7 @@ async def _for_a_moment(config: Config, public_url: str) -> list[Check]:
         report = await Outside(challenges).look(wanted)
     finally:
         await server.close()
-    return checks_of(report.to_json(), {})
+    return checks_of(config, report.to_json(), {})
 
 
 async def _no_engine(_: web.Request) -> web.StreamResponse:

@@ -24,7 +24,6 @@ async def self_check(
 ) -> Mapping[str, Any]:
     """`look`: one probe of the public address. `exposure`: that part of the health."""
     from engine.checks import run_checks
-    from engine.exposure.reach import tunnel_kind
     from engine.online import ask_vendors
     from engine.online_exposure import checks_of
 
@@ -34,6 +33,6 @@ async def self_check(
     checks = await asyncio.to_thread(static)
     if online:
         checks += (await ask_vendors(config, state_dir)).checks
-        if tunnel_kind(config) != "loopback":
-            checks += checks_of(await look(), exposure())
+        report = await look()  # before the health is asked: it is in there
+        checks += checks_of(config, report, exposure())
     return {"ok": all(check.ok for check in checks), "checks": [check.to_json() for check in checks]}

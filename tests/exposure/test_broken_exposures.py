@@ -251,8 +251,10 @@ async def broken(row: Row, folder: Path, state_dir: Path) -> None:
 
 async def until_dead(engine: Engine) -> None:
     """One look that fails is no alert."""
-    while engine.health()["exposure"]["probe"]["state"] != "dead":
+    state = ""
+    while state != "dead":
         await engine.probe()
+        state = engine.health()["exposure"]["probe"]["state"]
 
 
 async def probed(engine: Engine) -> Mapping[str, Any]:
