@@ -36,7 +36,7 @@ with a strictly increasing `seq`. Readers ignore types and keys that they do not
 | say.skipped | sayId, why |
 | say.failed | sayId, error |
 | turn.completed | turn, stages (name -> ms), engines (stt, brain, tts -> name), waitedMs (people took it; no stage) |
-| reply.failed | turn, error, late? (the answer may still come) |
+| reply.failed | turn, error, hint?, late? (the answer may still come) |
 | reply.late | turn, text, spoken (an answer that came after its time; not spoken when the talk had moved on) |
 | dtmf.received, dtmf.sent | digits, by? |
 | floor.changed | holder (agent, operator, held), by |

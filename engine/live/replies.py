@@ -178,7 +178,7 @@ class Replies:
             self._failed(reply, f"no reply within {self._manners.timeout_s + reply.late * self._manners.late_s:g} s")
             return
         except SpeechUnavailable as error:
-            self._failed(reply, str(error))
+            self._failed(reply, str(error), error.hint)
             return
         except Exception as error:
             log.exception("call %s: the brain failed", self._call_id)
@@ -276,8 +276,9 @@ class Replies:
         if reply.generation == self._generation:
             self._hang_up(end)
 
-    def _failed(self, reply: _Reply, error: str) -> None:
-        self._post(Draft("reply.failed", self._call_id, {"turn": reply.clock.turn, "error": error}))
+    def _failed(self, reply: _Reply, error: str, hint: str = "") -> None:
+        facts = {"turn": reply.clock.turn, "error": error} | ({"hint": hint} if hint else {})
+        self._post(Draft("reply.failed", self._call_id, facts))
         reply.holding.end()
         self._apologise(reply, BROKE_OFF if reply.lines else GAVE_UP if reply.late else APOLOGY)
 

@@ -122,6 +122,7 @@ async def test_a_refusal_is_named_and_said_honestly(tmp_path: Path, simulator: S
         failed = await run.until_event(lambda event: event.type == "reply.failed")
         await run.until_call(call.call_id, lambda call: any("Sorry" in x.text for x in call.transcript))
     assert failed.data["error"] == "the model server answered 401 invalid_api_key: No."
+    assert failed.data["hint"] == "check `response.api_key`"
 
 
 @pytest.mark.parametrize("scope", ["per-phone", "per-call"])
