@@ -10,27 +10,19 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 from engine.admission import WaitingRoom
 from engine.api import Refusal
 from engine.book import CallBook
 from engine.calls import Call, Draft, Event
 from engine.carriers.base import (
-    Alert,
     Carrier,
-    CarrierError,
     CarrierEvent,
-    CarrierStatus,
     Connect,
-    DialOrder,
     Document,
     Listen,
-    LostDial,
-    Streamless,
-    Transfer,
     Verdict,
-    WebhookReply,
     WebhookRequest,
 )
 from engine.carriers.links import link
@@ -40,7 +32,7 @@ from engine.inbound import CarrierEvents, Life
 from engine.live.hangup import HangUps
 from engine.live.parts import Parts
 from engine.live.registry import LiveCalls, StreamTokens
-from engine.media.wire import MediaWire
+from engine.muted import MutedCarrier
 from engine.operations import Operations
 from engine.recorder import Recorder
 from engine.store import EventLog
@@ -270,71 +262,3 @@ def _changes(before: Call | None, after: Call | None) -> list[dict[str, Any]]:
 def _without_secrets(result: dict[str, Any], masker: Masker) -> dict[str, Any]:
     scrubbed: dict[str, Any] = masker.scrub_all(result)
     return scrubbed
-
-
-class MutedCarrier:
-    """A carrier that judges, reads and writes, and can not be asked for anything."""
-
-    def __init__(self, carrier: Carrier) -> None:
-        self._carrier = carrier
-        self.name = carrier.name
-        self.capabilities = carrier.capabilities
-        self.signature_headers = carrier.signature_headers
-
-    def verify(self, request: WebhookRequest, now_ms: int) -> Verdict:
-        return self._carrier.verify(request, now_ms)
-
-    def verify_upgrade(self, request: WebhookRequest, now_ms: int) -> Verdict:
-        return self._carrier.verify_upgrade(request, now_ms)
-
-    def parse(self, request: WebhookRequest) -> CarrierEvent:
-        return self._carrier.parse(request)
-
-    def render(self, document: Document) -> WebhookReply:
-        return self._carrier.render(document)
-
-    def wire(self) -> MediaWire:
-        return self._carrier.wire()
-
-    async def open(self) -> None:
-        """There is nothing to open."""
-
-    async def close(self) -> None:
-        """There is nothing to close."""
-
-    async def register_number(self, number: str, webhook_url: str) -> None:
-        _mute()
-
-    async def dial(self, order: DialOrder) -> str:
-        _mute()
-
-    async def find(self, lost: LostDial) -> str | None:
-        _mute()
-
-    async def status(self, provider_call_id: str) -> CarrierStatus:
-        _mute()
-
-    async def alerts(self, provider_call_id: str) -> Sequence[Alert]:
-        _mute()
-
-    async def hang_up(self, provider_call_id: str) -> None:
-        _mute()
-
-    async def answer(self, provider_call_id: str, document: Document) -> None:
-        _mute()
-
-    async def send_dtmf(self, provider_call_id: str, digits: str) -> None:
-        _mute()
-
-    async def instruct(self, call: Streamless, document: Document) -> None:
-        _mute()
-
-    async def transfer(self, provider_call_id: str, transfer: Transfer) -> None:
-        _mute()
-
-    async def reopen_stream(self, call: Streamless, connect: Connect) -> None:
-        _mute()
-
-
-def _mute() -> NoReturn:
-    raise CarrierError("the sandbox asks no carrier", code="sandbox")

@@ -126,7 +126,8 @@ class Ledger:
 
     async def show(self, id_: int, *, secrets: bool) -> dict[str, Any]:
         """All that is known of one request. Raises Refusal and StoreError."""
-        return shown_whole(await self.stored(id_), self._masker, self._origin(), secrets=secrets)
+        stored = await self.stored(id_)
+        return await asyncio.to_thread(shown_whole, stored, self._masker, self._origin(), secrets=secrets)
 
     @property
     def masker(self) -> Masker:

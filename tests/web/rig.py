@@ -21,7 +21,7 @@ from engine.exposure.address import Exposure
 from engine.simulator.signing import signed_headers
 from engine.web.listening import Handler
 from engine.web.server import WebServer
-from engine.web.webhooks import Outcome, WebhookPipeline
+from engine.web.webhooks import Keeps, Outcome, WebhookPipeline
 
 SECRET = "a signing secret"
 PATH = "/voice/webhook"
@@ -96,7 +96,7 @@ async def no_media(request: web.Request) -> web.StreamResponse:
 
 @asynccontextmanager
 async def front(
-    media: Handler = no_media, carrier: Carrier | None = None, config: bytes = b""
+    media: Handler = no_media, carrier: Carrier | None = None, config: bytes = b"", keeps: Keeps | None = None
 ) -> AsyncIterator[Front]:
     """A running server on any free port; `config` as in a file."""
     parsed = parse_config(config, None, {}).config
@@ -108,7 +108,7 @@ async def front(
         return await (made.act or made.connect)(event)
 
     behind = carrier or MockCarrier("http://127.0.0.1:1", "key", SECRET)
-    pipeline = WebhookPipeline(behind, PATH, exposure, act, exposure.webhook_seen)
+    pipeline = WebhookPipeline(behind, PATH, exposure, act, exposure.webhook_seen, keeps)
     server = WebServer(settings, pipeline.handle, media)
     await server.open()
     try:
