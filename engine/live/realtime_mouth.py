@@ -136,6 +136,7 @@ class RealtimeMouth(Mouth):
         except ModelLost as error:
             log.warning("call %s: our voice stands in for the model: %s", self._call_id, error)
             self._sources.pop(line.say_id, None)
+            line.voice = ""
         async with aclosing(super()._sound(line)) as pieces:
             async for piece in pieces:
                 yield piece

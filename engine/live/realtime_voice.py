@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 
 from engine.calls import Draft
 from engine.live.lines import MouthFull, Utterance
-from engine.live.realtime_line import MAX_MS, ModelLine, ModelLost
+from engine.live.realtime_line import MAX_MS, OTHER_WORDS, ModelLine, ModelLost
 from engine.live.realtime_link import Link
 from engine.live.realtime_mouth import RealtimeMouth
 from engine.live.realtime_prompts import APOLOGY, verbatim
@@ -232,17 +232,33 @@ class ModelVoice:
         line = self._lines.get(item)
         if line is None:
             return
-        line.text = text
+        if not line.words(text):
+            self._says_something_else(line)
+            return
         asked = self._asked.get(line.key)
         if asked is not None and asked.clock is not None:
             asked.clock.reach("words", self._now_ms())
 
+    def _says_something_else(self, line: ModelLine) -> None:
+        """Nobody hears it if it has not begun: our voice says what was wanted."""
+        log.warning("call %s: %s", self._call_id, OTHER_WORDS)
+        self._lines.pop(line.item, None)
+        line.finish(OTHER_WORDS)
+        self.do(lambda core: core.withdraw(line.key))
+        if line.failed and not line.begun:
+            self.do(lambda core: core.cut(line.item, 0))
+
     def _line_over(self, item: str, text: str) -> None:
         line = self._lines.pop(item, None)
         if line is not None:
-            line.text = text or line.text
+            if not line.words(text or line.text):
+                self._says_something_else(line)
+                return
             line.finish()
-            self.mouth.worded(line)
+            if not line.failed:
+                self.mouth.worded(line)
+            elif not line.begun:
+                self.do(lambda core: core.cut(item, 0))
 
     def _response_over(self, over: ResponseOver) -> None:
         asked = self._asked.pop(over.key, None)

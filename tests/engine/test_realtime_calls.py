@@ -494,3 +494,20 @@ async def test_a_caller_who_may_not_interrupt_is_answered_afterwards(tmp_path: P
         call = await run.until_call(call_id, lambda call: "Go on." in texts(call))
         assert not [line for line in call.transcript if line.cut]
         assert text in texts(call) and not await events_of(run, call_id, "say.cut")
+
+
+async def test_what_a_program_wants_said_is_said_in_our_voice_when_the_model_says_something_else(
+    tmp_path: Path, simulator: Simulator
+) -> None:
+    other = "Sure, I would be happy to help you with all of that today, just tell me more about it please."
+    async with far_realtime() as far, calling(tmp_path, simulator, far) as run:
+        call_id = await run.engine.initiate(SINK, "Hello.", "conversation", by="cli")
+        await run.until_call(call_id, lambda call: "heard" in call.rungs)
+        far.manners.disobeys = other
+        for wanted in ("The doctor will call you back on Thursday.", "Bring the insurance card and your passport."):
+            await run.engine.speak(call_id, wanted, "cli")
+            call = run.engine.call(call_id)
+            assert call is not None and texts(call)[-1] == wanted
+        said = [(item.role, item.text) for item in far.session.items.values()]
+        assert ("assistant", "The doctor will call you back on Thursday.") in said
+        assert ("assistant", other) not in said

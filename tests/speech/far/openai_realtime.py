@@ -94,6 +94,8 @@ class Manners:
     deaf_to_cancel: bool = False
     """A cancelled answer is not ended either."""
     bad_base64: bool = False
+    disobeys: str = ""
+    """What it says instead of what it is told to say."""
 
 
 @dataclass
@@ -419,7 +421,7 @@ class Session:
         audio = {"output": {"format": {"type": manners.output_format}, "voice": "marin"}}
         self._say("response.created", response={**response, "metadata": metadata, "audio": audio})
         exactly = VERBATIM.search(str(wished.get("instructions", "")))
-        answer = Answer(json.loads(exactly[1])) if exactly else self._server.next_answer()
+        answer = Answer(manners.disobeys or json.loads(exactly[1])) if exactly else self._server.next_answer()
         await asyncio.sleep(manners.think)
         if manners.stall_after_chunks < 0:
             await asyncio.Event().wait()
