@@ -306,7 +306,8 @@ class Speaking(ABC):
             clock.reported = True
             engines = {**clock.engines, "tts": line.voice or self.voice_engine}
             facts: dict[str, object] = {"turn": clock.turn, "stages": stages}
-            facts["engines"] = {part: name for part, name in engines.items() if name}
+            if named := {part: name for part, name in engines.items() if name}:
+                facts["engines"] = named
             if clock.waited_ms:
                 facts["waitedMs"] = clock.waited_ms
             self._post(Draft("turn.completed", self._call_id, facts))

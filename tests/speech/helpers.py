@@ -37,7 +37,7 @@ class Heard:
             self.opinions.append(hearing.probability)
         elif isinstance(hearing, Final):
             self.final = hearing
-        else:
+        elif isinstance(hearing, Lost):
             self.lost = hearing
         return isinstance(hearing, Final | Lost)
 
