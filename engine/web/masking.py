@@ -81,11 +81,11 @@ class Masker:
         return any(core in text for core in self._cores) or _ESCAPED.search(text) is not None
 
     def scrub_all(self, value: Any) -> Any:
-        """The same for every text in a JSON value, keys included."""
+        """The same for every text in a JSON value. Keys are our own words."""
         if isinstance(value, str):
             return self.scrub(value)
         if isinstance(value, dict):
-            return {self.scrub(str(key)): self.scrub_all(item) for key, item in value.items()}
+            return {key: self.scrub_all(item) for key, item in value.items()}
         if isinstance(value, list | tuple):
             return [self.scrub_all(item) for item in value]
         return value

@@ -88,7 +88,7 @@ async def test_what_is_posted_is_written_in_the_background(log: EventLog) -> Non
     ledger.keep(seen())
     async with asyncio.timeout(10):
         while not await log.find_webhooks(WebhookQuery()):
-            await asyncio.sleep(0.01)
+            pass
     running.cancel()
 
 
@@ -154,7 +154,7 @@ async def test_what_is_too_old_goes_and_what_remains_keeps_its_number(log: Event
     running = asyncio.create_task(ledger.run())  # it forgets as soon as it runs
     async with asyncio.timeout(10):
         while len(await log.find_webhooks(WebhookQuery())) > 1:
-            await asyncio.sleep(0.01)
+            pass
     running.cancel()
     assert [id_ for id_, _ in await log.find_webhooks(WebhookQuery())] == [2]
     assert ledger.keep(seen()) == 3
@@ -215,18 +215,23 @@ asyncio.run(main())
 """
 
 
+def keep_and_die(path: Path, lines: int) -> None:
+    """Keep requests until about so many were told of, then `kill -9`."""
+    with subprocess.Popen([sys.executable, "-c", KEEPER, path], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        told = b""
+        while told.count(b"\n") < lines and (some := os.read(process.stdout.fileno(), 65536)):
+            told += some
+        process.kill()
+
+
 @pytest.mark.parametrize("lines", [1, 400])
 async def test_kill_9_at_any_moment_leaves_whole_requests_and_no_number_is_given_twice(
     tmp_path: Path, lines: int
 ) -> None:
     path = tmp_path / "calls.db"
     for _ in range(2):
-        with subprocess.Popen([sys.executable, "-c", KEEPER, path], stdout=subprocess.PIPE) as process:
-            assert process.stdout is not None
-            told = b""
-            while told.count(b"\n") < lines and (some := os.read(process.stdout.fileno(), 65536)):
-                told += some
-            process.kill()
+        await asyncio.to_thread(keep_and_die, path, lines)
     async with await EventLog.open(path) as log:
         events = await log.read(0, 1_000_000)
         numbers = [event.data["record"] for event in events]

@@ -17,24 +17,6 @@ from engine.store import WebhookRow
 from engine.web.masking import Masker, is_secret_name, mask_body, mask_target, mask_url, secrets_of
 from engine.web.record import Head, Seen, Stored, shown_summary, shown_whole, to_row
 
-FIXED = [
-    "POST /voice/webhook HTTP/1.1 --silent --show-error --include --globoff --path-as-is --request --url --header "
-    "--data-raw --data-binary printf curl",
-    "http://127.0.0.1:3334 203.0.113.7 webhook refused with 401 CallSid=CA1&From=%2B15550100142 voice ringing",
-    "AccountSid X-Twilio-Signature application/x-www-form-urlencoded Content-Type user-agent accept content-type:",
-    json.dumps(list(Stored.__slots__)),
-]
-
-
-def _is_fit(text: str) -> bool:
-    """A secret that is long enough, and no word of what is always shown."""
-    return len(text.strip()) >= 6 and not any(text.strip() in word for word in FIXED)
-
-
-SECRETS = st.text(st.characters(exclude_categories=["C"], exclude_characters="…*"), min_size=6, max_size=40).filter(
-    _is_fit
-)
-
 
 def seen(
     target: str, headers: list[tuple[str, str]], body: bytes, judged: Verdict | None = None, **more: str
@@ -76,6 +58,23 @@ def _texts(value: object) -> list[str]:
     if isinstance(value, list):
         return [text for each in value for text in _texts(each)]
     return [value] if isinstance(value, str) else []
+
+
+INNOCENT = seen(
+    "/voice/webhook?callId=1&x=", [("X-Forwarded-For", "Bearer"), ("Authorization", "x")], b'{"call": {}}'
+)
+ALWAYS = " ".join(renderings(INNOCENT, Masker()))
+"""What is shown of every request: no secret can be told from it."""
+
+
+def _is_fit(text: str) -> bool:
+    """A secret that is long enough, and no word of what is always shown."""
+    return len(text.strip()) >= 6 and text.strip() not in ALWAYS
+
+
+SECRETS = st.text(st.characters(exclude_categories=["C"], exclude_characters="…*"), min_size=6, max_size=40).filter(
+    _is_fit
+)
 
 
 PLACES: dict[str, Callable[[str], Seen]] = {
