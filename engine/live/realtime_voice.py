@@ -19,7 +19,7 @@ from engine.live.realtime_link import Link
 from engine.live.realtime_mouth import RealtimeMouth
 from engine.live.realtime_prompts import APOLOGY, verbatim
 from engine.live.turn_clock import TurnClock
-from engine.speech.realtime.core import Ask, RealtimeCore
+from engine.speech.realtime.core import RealtimeCore
 from engine.speech.realtime.notices import (
     LineAudio,
     LineBegan,
@@ -31,6 +31,7 @@ from engine.speech.realtime.notices import (
     ToolCall,
 )
 from engine.speech.realtime.problems import Problem
+from engine.speech.realtime.responses import Ask
 
 log = logging.getLogger(__name__)
 

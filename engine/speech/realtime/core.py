@@ -12,7 +12,6 @@ from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final, Literal, cast
 
 from engine.media.audio import PHONE
@@ -33,6 +32,7 @@ from engine.speech.realtime.notices import (
     Trouble,
 )
 from engine.speech.realtime.problems import Problem, from_error
+from engine.speech.realtime.responses import Ask, LineItem, Running, map_of, text_of
 from engine.speech.realtime.setup import SessionSettings, session_update, wrong_format
 
 HELD_FRAMES: Final = 500
@@ -45,42 +45,6 @@ _Status = Literal["completed", "cancelled", "failed", "incomplete"]
 Role = Literal["user", "assistant", "system"]
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """One response that is wanted. `instructions` are for this one only; without `tools` the model can only speak."""
-
-    key: str
-    instructions: str = ""
-    tools: bool = True
-
-
-@dataclass(slots=True)
-class _Item:
-    """One line of the model."""
-
-    key: str
-    audio_bytes: int = 0
-    text: str = ""
-    over: bool = False
-    dead: bool = False
-    """Nobody wants more of it."""
-
-    @property
-    def ms(self) -> int:
-        return self.audio_bytes * 1000 // PHONE.bytes_per_second
-
-
-@dataclass(slots=True)
-class _Response:
-    """The response that runs."""
-
-    ask: Ask
-    id: str = ""
-    cancelled: bool = False
-    items: list[str] = field(default_factory=list)
-    calls: set[str] = field(default_factory=set)
-
-
 class RealtimeCore:
     """The state of one session. Every method returns what follows, in order."""
 
@@ -91,10 +55,10 @@ class RealtimeCore:
         """Our event ids -> what they were for, so that an error finds its cause."""
         self._held: deque[bytes] = deque(maxlen=HELD_FRAMES)
         self._asks: deque[Ask] = deque()
-        self._running: _Response | None = None
+        self._running: Running | None = None
         self._strange = False
         """The service runs a response that is none of ours: nothing can be asked for until it is over."""
-        self._items: dict[str, _Item] = {}
+        self._items: dict[str, LineItem] = {}
         self._names: dict[str, str] = {}
         """Item -> name of the tool that it calls."""
         self._callers = CallerItems()
@@ -185,16 +149,16 @@ class RealtimeCore:
 
     def receive(self, event: Mapping[str, Any]) -> list[Action]:
         """One event of the service. Events of an unknown type, or an unexpected shape, say nothing."""
-        handle = _HANDLERS.get(_text(event, "type"))
+        handle = _HANDLERS.get(text_of(event, "type"))
         return list(handle(self, event)) if handle is not None else []
 
     def _created(self, event: Mapping[str, Any]) -> Iterator[Action]:
-        if _text(_map(event, "session"), "type") not in ("realtime", ""):
-            kind = _text(_map(event, "session"), "type")
+        if text_of(map_of(event, "session"), "type") not in ("realtime", ""):
+            kind = text_of(map_of(event, "session"), "type")
             yield Trouble(Problem("wrong_session", f"the service opened a {kind} session", final=True))
 
     def _updated(self, event: Mapping[str, Any]) -> Iterator[Action]:
-        session = _map(event, "session")
+        session = map_of(event, "session")
         if why := wrong_format(session):
             yield Trouble(from_error({"code": "wrong_format", "message": why}))
             return
@@ -208,9 +172,9 @@ class RealtimeCore:
         yield from self._next()
 
     def _failed(self, event: Mapping[str, Any]) -> Iterator[Action]:
-        error = _map(event, "error")
+        error = map_of(event, "error")
         problem = from_error(error)
-        cause = self._sent.pop(_text(error, "event_id"), "")
+        cause = self._sent.pop(text_of(error, "event_id"), "")
         if cause in ("cancel", "commit"):
             return  # it was over already, or there was nothing to commit: that is what was wanted
         if cause == "session" or not self.ready:
@@ -235,28 +199,28 @@ class RealtimeCore:
 
     def _speech_started(self, event: Mapping[str, Any]) -> Iterator[Action]:
         start = event.get("audio_start_ms")
-        yield CallerBegan(_text(event, "item_id"), start if isinstance(start, int) else self.heard_ms)
+        yield CallerBegan(text_of(event, "item_id"), start if isinstance(start, int) else self.heard_ms)
 
     def _speech_stopped(self, event: Mapping[str, Any]) -> Iterator[Action]:
         end = event.get("audio_end_ms")
-        yield CallerStopped(_text(event, "item_id"), end if isinstance(end, int) else self.heard_ms)
+        yield CallerStopped(text_of(event, "item_id"), end if isinstance(end, int) else self.heard_ms)
 
     def _committed(self, event: Mapping[str, Any]) -> Iterator[Action]:
-        yield from self._callers.committed(_text(event, "item_id"))
+        yield from self._callers.committed(text_of(event, "item_id"))
 
     def _caller_delta(self, event: Mapping[str, Any]) -> Iterator[Action]:
-        yield from self._callers.delta(_text(event, "item_id"), _text(event, "delta"))
+        yield from self._callers.delta(text_of(event, "item_id"), text_of(event, "delta"))
 
     def _caller_text(self, event: Mapping[str, Any]) -> Iterator[Action]:
-        yield from self._callers.completed(_text(event, "item_id"), _text(event, "transcript"))
+        yield from self._callers.completed(text_of(event, "item_id"), text_of(event, "transcript"))
 
     def _caller_text_failed(self, event: Mapping[str, Any]) -> Iterator[Action]:
-        yield from self._callers.failed(_text(event, "item_id"), from_error(event.get("error")).message)
+        yield from self._callers.failed(text_of(event, "item_id"), from_error(event.get("error")).message)
 
     def _response_created(self, event: Mapping[str, Any]) -> Iterator[Action]:
-        response = _map(event, "response")
-        running, id_ = self._running, _text(response, "id")
-        key = _text(_map(response, "metadata"), _KEY)
+        response = map_of(event, "response")
+        running, id_ = self._running, text_of(response, "id")
+        key = text_of(map_of(response, "metadata"), _KEY)
         if running is None or running.id or (key and key != running.ask.key):
             self._strange = True
             yield self._send("cancel", {"type": "response.cancel", "response_id": id_})
@@ -267,65 +231,67 @@ class RealtimeCore:
         yield ResponseBegan(running.ask.key)
 
     def _item_added(self, event: Mapping[str, Any]) -> Iterator[Action]:
-        item = _map(event, "item")
-        if _text(item, "type") == "message":
-            yield from self._line(event, _text(item, "id"))
-        elif _text(item, "type") == "function_call":
-            self._names[_text(item, "id")] = _text(item, "name")
+        item = map_of(event, "item")
+        if text_of(item, "type") == "message":
+            yield from self._line(event, text_of(item, "id"))
+        elif text_of(item, "type") == "function_call":
+            self._names[text_of(item, "id")] = text_of(item, "name")
 
     def _audio(self, event: Mapping[str, Any]) -> Iterator[Action]:
-        yield from self._line(event, _text(event, "item_id"))
-        item = self._items.get(_text(event, "item_id"))
+        yield from self._line(event, text_of(event, "item_id"))
+        item = self._items.get(text_of(event, "item_id"))
         if item is None or item.dead or item.over:
             return
         try:
-            audio = b64decode(_text(event, "delta"), validate=True)
+            audio = b64decode(text_of(event, "delta"), validate=True)
         except Base64Error:
             yield Trouble(Problem("bad_audio", "audio of the service can not be read", lost=False))
             return
         item.audio_bytes += len(audio)
         if audio:
-            yield LineAudio(_text(event, "item_id"), audio)
+            yield LineAudio(text_of(event, "item_id"), audio)
 
     def _line_delta(self, event: Mapping[str, Any]) -> Iterator[Action]:
-        yield from self._line(event, _text(event, "item_id"))
-        item = self._items.get(_text(event, "item_id"))
+        yield from self._line(event, text_of(event, "item_id"))
+        item = self._items.get(text_of(event, "item_id"))
         if item is not None and not item.dead and not item.over:
-            item.text = (item.text + _text(event, "delta"))[:MAX_TEXT]
-            yield LineText(_text(event, "item_id"), item.text)
+            item.text = (item.text + text_of(event, "delta"))[:MAX_TEXT]
+            yield LineText(text_of(event, "item_id"), item.text)
 
     def _line_text(self, event: Mapping[str, Any]) -> Iterator[Action]:
-        item = self._items.get(_text(event, "item_id"))
+        item = self._items.get(text_of(event, "item_id"))
         if item is not None and not item.dead and not item.over:
-            item.text = _text(event, "transcript")[:MAX_TEXT] or item.text
-            yield LineText(_text(event, "item_id"), item.text)
+            item.text = text_of(event, "transcript")[:MAX_TEXT] or item.text
+            yield LineText(text_of(event, "item_id"), item.text)
 
     def _item_done(self, event: Mapping[str, Any]) -> Iterator[Action]:
-        item = _map(event, "item")
-        if _text(item, "type") == "function_call":
-            yield from self._called(_text(item, "call_id"), _text(item, "name"), _text(item, "arguments"), event)
+        item = map_of(event, "item")
+        if text_of(item, "type") == "function_call":
+            yield from self._called(
+                text_of(item, "call_id"), text_of(item, "name"), text_of(item, "arguments"), event
+            )
         else:
-            yield from self._close(_text(item, "id"))
+            yield from self._close(text_of(item, "id"))
 
     def _tool_call(self, event: Mapping[str, Any]) -> Iterator[Action]:
-        name = _text(event, "name") or self._names.get(_text(event, "item_id"), "")
-        yield from self._called(_text(event, "call_id"), name, _text(event, "arguments"), event)
+        name = text_of(event, "name") or self._names.get(text_of(event, "item_id"), "")
+        yield from self._called(text_of(event, "call_id"), name, text_of(event, "arguments"), event)
 
     def _response_done(self, event: Mapping[str, Any]) -> Iterator[Action]:
-        response = _map(event, "response")
+        response = map_of(event, "response")
         running = self._running
-        if running is None or (running.id and _text(response, "id") != running.id):
+        if running is None or (running.id and text_of(response, "id") != running.id):
             self._strange = False
             yield from self._next()
             return
         self._running = None
         for item in running.items:
             yield from self._close(item)
-        status = _text(response, "status")
-        details = _map(response, "status_details")
+        status = text_of(response, "status")
+        details = map_of(response, "status_details")
         problem = from_error(details.get("error")) if status == "failed" else None
         known = cast(_Status, status if status in ("completed", "cancelled", "failed", "incomplete") else "failed")
-        yield ResponseOver(running.ask.key, known, problem, _text(details, "reason"))
+        yield ResponseOver(running.ask.key, known, problem, text_of(details, "reason"))
         if problem is not None and problem.lost:
             yield Trouble(problem)
             return
@@ -336,12 +302,12 @@ class RealtimeCore:
     def _line(self, event: Mapping[str, Any], item_id: str) -> Iterator[Action]:
         """Know a line from the first that is told of it."""
         running = self._running
-        ours = running is not None and running.id and _text(event, "response_id") == running.id
+        ours = running is not None and running.id and text_of(event, "response_id") == running.id
         if not item_id or item_id in self._items or running is None or not ours:
             return
         while len(self._items) >= 64:
             del self._items[next(iter(self._items))]
-        self._items[item_id] = _Item(running.ask.key, dead=running.cancelled)
+        self._items[item_id] = LineItem(running.ask.key, dead=running.cancelled)
         running.items.append(item_id)
         if not running.cancelled:
             yield LineBegan(running.ask.key, item_id)
@@ -359,7 +325,7 @@ class RealtimeCore:
         running = self._running
         if running is None or running.cancelled or not call_id or call_id in running.calls:
             return
-        if _text(event, "response_id") != running.id:
+        if text_of(event, "response_id") != running.id:
             return
         running.calls.add(call_id)
         yield ToolCall(running.ask.key, call_id, name, arguments[:MAX_TEXT])
@@ -369,7 +335,7 @@ class RealtimeCore:
         if not self.ready or self._running is not None or self._strange or not self._asks:
             return []
         ask = self._asks.popleft()
-        self._running = _Response(ask)
+        self._running = Running(ask)
         response: dict[str, Any] = {"metadata": {_KEY: ask.key}}
         if ask.instructions:
             response["instructions"] = ask.instructions
@@ -387,16 +353,6 @@ class RealtimeCore:
             del self._sent[next(iter(self._sent))]
         self._sent[event_id] = cause
         return Send({"event_id": event_id, **event})
-
-
-def _text(event: Mapping[str, Any], key: str) -> str:
-    value = event.get(key)
-    return value if isinstance(value, str) else ""
-
-
-def _map(event: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    value = event.get(key)
-    return value if isinstance(value, Mapping) else {}
 
 
 _CALLER: Final = "conversation.item.input_audio_transcription"

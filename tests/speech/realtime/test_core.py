@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.speech.realtime.core import HELD_FRAMES, MAX_ASKS, Ask, RealtimeCore
+from engine.speech.realtime.core import HELD_FRAMES, MAX_ASKS, RealtimeCore
 from engine.speech.realtime.notices import (
     Action,
     CallerBegan,
@@ -31,6 +31,7 @@ from engine.speech.realtime.notices import (
     ToolCall,
     Trouble,
 )
+from engine.speech.realtime.responses import Ask
 from engine.speech.realtime.setup import SessionSettings
 from tests.speech.far.openai_realtime import CLIENT_EVENTS
 from tests.speech.far.openai_schemas import available, problems

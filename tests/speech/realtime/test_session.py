@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from engine.speech.realtime.core import Ask
 from engine.speech.realtime.notices import LineAudio, LineOver, Notice, Ready, ResponseOver, Trouble
 from engine.speech.realtime.problems import from_close, from_status
+from engine.speech.realtime.responses import Ask
 from engine.speech.realtime.service import RealtimeService
 from engine.speech.realtime.session import RealtimeSession, SessionFailed
 from engine.speech.realtime.setup import SessionSettings, session_update
