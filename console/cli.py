@@ -237,6 +237,21 @@ def _expose(parser: Parser) -> None:
     parser.add_argument("--install", action="store_true", help="with ngrok: fetch its agent first")
 
 
+def _webhooks(parser: Parser) -> None:
+    _call_id(parser, required=False)
+    one = parser.add_mutually_exclusive_group()
+    one.add_argument("--id", metavar="N", type=_number(1), help="all about one: headers, body, what was signed")
+    one.add_argument("--replay", metavar="N", type=_number(1), help="let one come again, to a copy of its call")
+    one.add_argument("--curl", metavar="N", type=_number(1), help="one as a curl command")
+    parser.add_argument("--last", metavar="N", type=_number(1, 1000), default=25, help="how many (default 25)")
+    parser.add_argument("--before", metavar="N", type=_number(1), help="older ones than this")
+    parser.add_argument("--verdict", choices=("ok", "refused", "replay"), help="only those judged so")
+    parser.add_argument("--query", metavar="WORDS", help="only those with these words")
+    parser.add_argument("--live", action="store_true", help="with --replay: into the engine; asks first")
+    parser.add_argument("--yes", action="store_true", help="with --live: do not ask")
+    parser.add_argument("--with-secrets", action="store_true", help="with --id, --curl: nothing masked")
+
+
 def _setup(parser: Parser) -> None:
     parser.add_argument("--online", action="store_true", help="also ask the carrier: account, numbers, permissions")
     parser.add_argument("--fix", action="store_true", help="with --online: have our numbers report to us; asks first")
@@ -279,6 +294,7 @@ _VERBS: Final = (
     _Verb("tail", "events as they happen", _tail, "console.verbs.tail"),
     _Verb("latency", "how fast the turns were, stage by stage", _latency, "console.verbs.latency"),
     _Verb("expose", "have this machine reached from outside, or no more", _expose, "console.verbs.expose"),
+    _Verb("webhooks", "requests of the carrier, and why they were refused", _webhooks, "console.verbs.webhooks"),
     _Verb("setup", "check whether everything is there", _setup, "console.verbs.setup"),
     _Verb("smoke", "check, then show or (with --to and --yes) place a test call", _smoke, "console.verbs.setup"),
     _Verb("doctor", "where a call got stuck, why, and what mends it", _doctor, "console.verbs.doctor"),

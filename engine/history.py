@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from engine.calls import Call, Event, fold
 from engine.calls.latency import report
-from engine.store import DATABASE_NAME, LogReader, StoreError, open_readonly
+from engine.store import DATABASE_NAME, LogReader, StoreError, WebhookQuery, open_readonly
+
+if TYPE_CHECKING:
+    from engine.config import Config
 
 SEARCHED_CALLS: Final = 1000
 """How many of the newest calls are searched for a carrier's id."""
@@ -63,6 +66,28 @@ class History:
         """Per stage: count, extremes, average and percentiles over the last `last` turns."""
         turns = self._log.read_turns(last) if self._log is not None else []
         return report(event.data for event in turns)
+
+    def webhooks(self, wanted: WebhookQuery, config: Config) -> list[dict[str, Any]]:
+        """Kept requests that match, newest first."""
+        from engine.web.masking import Masker, secrets_of
+        from engine.web.record import shown_summary
+
+        masker = Masker(secrets_of(config))
+        found = self._log.find_webhooks(wanted) if self._log is not None else []
+        return [shown_summary(summary, masker) for _, summary in found]
+
+    def webhook(self, webhook_id: int, config: Config, *, secrets: bool = False) -> dict[str, Any]:
+        """All that is known of one kept request. Raises Refusal."""
+        from engine.web.ledger import not_found
+        from engine.web.masking import Masker, secrets_of
+        from engine.web.record import Stored, shown_whole
+        from engine.webhook_desk import local_origin
+
+        found = self._log.webhook(webhook_id) if self._log is not None else None
+        if found is None:
+            raise not_found(webhook_id)
+        origin = local_origin(config.serve.bind, config.serve.port)
+        return shown_whole(Stored.read(*found), Masker(secrets_of(config)), origin, secrets=secrets)
 
 
 @contextmanager
