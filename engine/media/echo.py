@@ -6,7 +6,7 @@ compared with the last 1.3 s that we said, at every delay. An echo at -30 dB ove
 perfect match, one from an echoing room 0.7; two different speakers stay at 0.2. Once delay and loss are known, each
 frame says by its level whether it can be the echo or must be the caller talking over it.
 
-Only while our voice is out does any of this run: a comparison takes 0.2 ms and is made ten times a second.
+Only while our voice is out does any of this run: a comparison takes 0.2 ms and is made ten times a second, at first.
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ WINDOW_FRAMES: Final = 16
 HISTORY_FRAMES: Final = WINDOW_FRAMES + 50
 """Our audio that it is compared with: echoes of up to 1 s."""
 EVERY_FRAMES: Final = 5
-"""Frames between two comparisons."""
+"""Frames with a voice between two comparisons ..."""
+SELDOM_FRAMES: Final = 25
+"""... and while it was never ours, since our voice began."""
 AUDIBLE_DB: Final = -55.0
 """Below this our side is silent."""
 SMEAR_FRAMES: Final = 2
@@ -92,12 +94,15 @@ class EchoGuard:
         ours_db = FLOOR_DB if ours is _QUIET else _level_db(ours)
         self._ours_db.append(ours_db)
         if ours_db > AUDIBLE_DB:
+            if self._loud_left == 0:
+                self._misses = 0
             self._loud_left = HISTORY_FRAMES
         elif self._loud_left == 0:
             return False, 0
         self._loud_left -= 1
         self._count += voiced
-        found_ms = self._compare() if self._count >= EVERY_FRAMES else 0
+        often = self._misses < MISSES
+        found_ms = self._compare() if self._count >= (EVERY_FRAMES if often else SELDOM_FRAMES) else 0
         return found_ms > 0 or self._explains(level_db), found_ms
 
     def _explains(self, level_db: float) -> bool:
