@@ -8,9 +8,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 from console.board import Board
 from console.facts import Act
@@ -102,6 +102,16 @@ class Acts:
         """Give the floor to somebody."""
         return await self._run(call_id, f"floor {holder}", self._client.floor(call_id, holder))
 
+    async def checks(self, online: bool) -> Mapping[str, Any] | Outcome:
+        """What the engine finds when it looks at itself and, `online`, at the carrier and its own address."""
+        found: dict[str, Any] = {}
+
+        async def ask() -> None:
+            found.update(await self._client.checks(online=online))
+
+        outcome = await self._run(None, "checks, online" if online else "checks", ask())
+        return found if outcome.ok else outcome
+
     async def _run(self, call_id: str | None, what: str, request: Awaitable[object]) -> Outcome:
         self._count += 1
         key = self._count
@@ -112,6 +122,9 @@ class Acts:
         self._changed()
         try:
             outcome = await _outcome_of(request)
+        except asyncio.CancelledError:  # whoever asked has left the page that wanted to know
+            self._account(act, Outcome(False, code="left", error="not waited for"))
+            raise
         finally:
             del self.pending[key]
         self._account(act, outcome)

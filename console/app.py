@@ -27,6 +27,7 @@ from console.screens.bottom import paint_notice
 from console.screens.main import MainScreen
 from console.terminal import crash_report, private_terminal, terminal_is_gone
 from console.theming import DEFAULT_THEME, VARIABLES, load_themes, shipped_folders
+from console.widgets.unverified import keep_warning
 from engine.client import EngineClient
 
 log = logging.getLogger(__name__)
@@ -35,6 +36,8 @@ SWITCH_SECONDS: Final = 0.0005
 """How long this thread may hold the interpreter while the engine's thread has a frame to send."""
 TWICE_SECONDS: Final = 2.0
 TERMINAL_CHECK_SECONDS: Final = 5.0
+WARNING_SECONDS: Final = 0.25
+"""How long a screen may be without the warning that nothing is verified."""
 
 
 class ConsoleApp(App[ExitChoice]):
@@ -106,8 +109,15 @@ class ConsoleApp(App[ExitChoice]):
         self.run_worker(self.feed.poll_health(), group="feed", exit_on_error=False)
         for problem in [*self._problems, *([self.options.notice] if self.options.notice else [])]:
             self.notify(problem, severity="warning", timeout=15, markup=False)
+        self.set_interval(WARNING_SECONDS, self._keep_warning)
         if not self.is_headless:
             self._watch_terminal()
+
+    def _keep_warning(self) -> None:
+        """Every screen over the main one, whose banner says it, has the line while webhooks are not verified."""
+        health = self.feed.health
+        if not isinstance(self.screen, MainScreen) and self.screen.is_mounted:
+            keep_warning(self.screen, health is not None and not health.verifying)
 
     def _rebound(self) -> list[str]:
         return [self.registry.get(name).name for name in self.options.keys if name in self.registry]

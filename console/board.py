@@ -15,13 +15,14 @@ from typing import Any, Final
 from console.facts import Act, Exposure, Levels, Note, Partial, Streams, Unsaid, Waiting, Webhooks
 from console.happenings import HANDLERS, keep_unsaid
 from console.text import clean
-from engine.client import Call, Event, apply
+from engine.client import Around, Call, Clues, Event, apply, clue, surround
 
 MAX_ENDED: Final = 200
 """Calls that are over and stay on the board; history has the rest."""
 MAX_NOTES: Final = 200
 """Notes kept per call."""
 MAX_ACTS: Final = 200
+NO_CLUES: Final = Clues()
 
 
 @dataclass
@@ -40,6 +41,10 @@ class Board:
     """Call without its audio stream just now -> why."""
     waiting: dict[str, Waiting] = field(default_factory=dict)
     """Call whose caller waits to be let in -> what is known about them."""
+    clues: dict[str, Clues] = field(default_factory=dict)
+    """Call -> what the log tells of why it may go wrong."""
+    around: Around = Around()
+    """The same of what happened to the engine meanwhile."""
     webhooks: Webhooks = Webhooks()
     streams: Streams = Streams()
     exposure: Exposure = Exposure()
@@ -52,12 +57,13 @@ class Board:
 
     @property
     def _tables(self) -> tuple[dict[str, Any], ...]:
-        return (self.calls, self.partials, self.began, self.levels, self.notes, self.trouble, self.lost, self.waiting)
+        calls, live = (self.calls, self.clues, self.notes), (self.partials, self.began, self.levels)
+        return (*calls, *live, self.trouble, self.lost, self.waiting)
 
     def copy(self) -> Board:
         """A picture of the board as it is now."""
         picture = copy(self)
-        for name in ("calls", "partials", "began", "levels", "notes", "trouble", "lost", "waiting", "acts"):
+        for name in ("calls", "clues", "partials", "began", "levels", "notes", "trouble", "lost", "waiting", "acts"):
             setattr(picture, name, copy(getattr(self, name)))
         return picture
 
@@ -85,6 +91,10 @@ class Board:
             call = apply(self.calls.get(event.call_id), event)
             if call is not None:
                 self.calls[event.call_id] = call
+                before = self.clues.get(event.call_id, NO_CLUES)
+                if (after := clue(before, event)) is not before:
+                    self.clues[event.call_id] = after
+        self.around = surround(self.around, event)
         special = HANDLERS.get(event.type)
         if special is not None:
             special(self, event)

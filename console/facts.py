@@ -105,6 +105,8 @@ class Exposure:
     ms: float | None = None
     error: str = ""
     fix: str = ""
+    looked: bool = False
+    """Somebody looks at it from outside."""
     failing: bool = False
     """The newest look failed; it is an alert when more do."""
 

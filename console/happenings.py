@@ -261,6 +261,8 @@ def _on_exposure(board: Board, event: Event) -> None:
         ok=ok if isinstance(ok, bool) else before.ok,
         ms=_number(data, "ms", -1) if "ms" in data else before.ms,
         error=clean(_text(data, "error"), 200) if ok is not True else "",
+        fix=clean(_text(data, "fix") or _text(data, "hint"), 200) if ok is not True else "",
+        looked=before.looked or event.type == "exposure.probed",
     )
 
 

@@ -69,6 +69,7 @@ def _exposure(part: Mapping[str, Any]) -> Exposure:
         ms=_number(probe.get("ms")),
         error=_word(probe, "error"),
         fix=_word(probe, "fix"),
+        looked=bool(probe),
         failing=state in ("failing", "dead"),
     )
 

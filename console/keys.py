@@ -89,6 +89,9 @@ COMMANDS: Final[tuple[Command, ...]] = (
     Command("freeze", ("p",), "freeze", "Freeze what is shown; calls go on", "view"),
     Command("zoom", ("z",), "zoom", "Give the focused pane the whole screen, or back", "view"),
     Command("theme", ("T",), "theme", "Another theme", "view", "[NAME]"),
+    Command(
+        "checks", ("C",), "checks", "Is everything there? What is not, and the fix", "console", aliases=("setup",)
+    ),
     Command("log", ("L",), "log", "What was asked of the engine, and what came of it", "console"),
     Command("command", ("colon",), "command", "Type a command", "console", hint=7, typed=False),
     Command("palette", ("ctrl+p",), "palette", "Find a command", "console", typed=False),

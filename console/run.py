@@ -74,6 +74,7 @@ def run_attach(target: str | None, token_file: Path | None, loaded: Loaded, stat
 
 def run_serve(loaded: Loaded, state_dir: Path) -> int:
     """A headless engine, until SIGTERM or SIGINT. Raises EngineFailed and StoreError."""
+    from console.verbs.unverified import warn_unverified
     from engine.checks import missing_speech
     from engine.host import serve
 
@@ -81,6 +82,7 @@ def run_serve(loaded: Loaded, state_dir: Path) -> int:
         health = engine.health()["exposure"]
         _say(f"voicecall: the engine is ready: {health['publicUrl']} ({engine.carrier.name}), state {state_dir}")
 
+    warn_unverified(loaded.config)
     for check in missing_speech(loaded.config):
         _say(f"voicecall: calls will go without it: {check.message}. {check.fix}")
     prepare_folder(state_dir)

@@ -9,6 +9,9 @@ from typing import Final, NamedTuple
 from console.text import clean, mask
 from engine.client import Call, Floor, Speaker, State, first_missing
 
+UNVERIFIED: Final = (
+    "SIGNATURES ARE NOT CHECKED: any program on this machine can fake calls. Remove skip_signature_verification"
+)
 HELD_ATTENTION_MS: Final = 20_000
 """A caller on hold for longer asks for the operator's attention."""
 SILENCE_ATTENTION_MS: Final = 25_000

@@ -52,6 +52,7 @@ class Controls:
             "freeze": self.freeze,
             "zoom": self.zoom,
             "theme": self.theme,
+            "checks": self.checks,
             "log": self.log,
             "command": self.open_command,
             "palette": self.palette,
@@ -276,6 +277,11 @@ class Controls:
         from console.screens.sheets import LogScreen
 
         self.screen.app.push_screen(LogScreen(list(self.screen.board.acts), self.screen.masked))
+
+    def checks(self, argument: str) -> None:
+        from console.screens.checks import ChecksScreen
+
+        self.screen.app.push_screen(ChecksScreen(self.screen.acts.checks, self.screen.masked))
 
     def open_command(self, argument: str) -> None:
         self.screen.query_one(Prompt).open("command")

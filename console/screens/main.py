@@ -32,6 +32,7 @@ from console.screens.view import (
     choices,
     exposure_facts,
     header_facts,
+    reason_of,
 )
 from console.widgets.call_header import CallHeader
 from console.widgets.call_table import CallTable, Filter
@@ -181,7 +182,8 @@ class MainScreen(Screen[None]):
             levels=levels,
         )
         self.query_one(Transcript).show_call(self.shown, call, masked=self.masked)
-        self.query_one(Ladder).show(call, now, alert)
+        reason = mask_numbers(reason_of(self.shown, call, now), self.masked) if call else ""
+        self.query_one(Ladder).show(call, now, alert, reason)
         self.query_one(Turns).show(call)
         self.query_one(Hints).show(available(self.registry, self.call, self.feed.carrier), self.hidden)
 

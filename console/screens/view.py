@@ -9,15 +9,16 @@ from dataclasses import replace
 from typing import Final
 
 from console.abilities import Abilities, call_lacks
-from console.board import Board
+from console.board import NO_CLUES, Board
 from console.facts import Answers, Exposure, Streams, Webhooks
 from console.feed import Link
 from console.health import EngineHealth
 from console.keys import Command, Registry
+from console.text import clean
 from console.widgets.exposure import ExposureFacts
 from console.widgets.header import HeaderFacts, Health
-from console.words import STATE_LOOKS
-from engine.client import Call
+from console.words import STATE_LOOKS, UNVERIFIED
+from engine.client import Call, diagnose
 
 PAINT_SECONDS: Final = 0.1
 
@@ -82,9 +83,11 @@ def _exposure(seen: Exposure, health: EngineHealth | None) -> Exposure:
         seen, provider=seen.provider or health.exposed_by, public_url=seen.public_url or health.public_url
     )
     looked = health.exposure
-    if looked.ok is None and not looked.failing:
+    if not looked.looked:
         return known
-    return replace(known, ok=looked.ok, ms=looked.ms, error=looked.error, fix=looked.fix, failing=looked.failing)
+    return replace(
+        known, looked=True, ok=looked.ok, ms=looked.ms, error=looked.error, fix=looked.fix, failing=looked.failing
+    )
 
 
 def exposure_facts(board: Board, health: EngineHealth | None, carrier: Abilities) -> ExposureFacts:
@@ -125,10 +128,18 @@ def alarms(link: Link, board: Board, health: EngineHealth | None) -> list[str]:
         why = link.why.rstrip(".")
         found.append(f"connection to the engine lost: {why}. Calls may go on there; connecting again …")
     if health is not None and not health.verifying:
-        found.append("SIGNATURES ARE NOT CHECKED: anybody who reaches the port can forge calls")
+        found.append(UNVERIFIED)
     if health is not None and health.stopping:
         found.append("the engine is stopping: live calls may finish, new ones are refused")
     return [*found, *(health.troubles if health else ())]
+
+
+def reason_of(board: Board, call: Call, now: int) -> str:
+    """Why a call hangs and what mends it, where the log tells more than the ladder by itself; see `doctor`."""
+    found = diagnose(call, board.clues.get(call.call_id, NO_CLUES), board.around, now)
+    if found.ok or not found.known:
+        return ""
+    return clean(f"{found.why} → {found.fix}" if found.fix else found.why, 400)
 
 
 def available(registry: Registry, call: Call | None, carrier: Abilities) -> frozenset[str]:

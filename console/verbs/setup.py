@@ -11,6 +11,7 @@ from typing import Any, Final
 from console.text import clean
 from console.verbs.door import running_engine
 from console.verbs.runner import DONE, FAILED, INVALID, Session, fail
+from console.verbs.unverified import warn_unverified
 from engine.check import Check
 from engine.checks import run_checks
 from engine.config import Config, ConfigError, is_phone_number
@@ -23,6 +24,7 @@ def run(session: Session) -> int:
         loaded = session.load()
     except ConfigError as error:
         return _broken(session, error)
+    warn_unverified(loaded.config)
     state_dir = session.state_dir(loaded)
     if session.args.verb == "smoke":
         return _smoke(session, loaded.config, list(run_checks(loaded, state_dir)), state_dir)

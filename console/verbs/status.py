@@ -11,6 +11,7 @@ from typing import Any
 from console.text import clean, clock_text
 from console.verbs.door import running_engine
 from console.verbs.runner import DONE, Session
+from console.verbs.unverified import warn_unverified
 from engine.client import NoEngine
 from engine.clock import epoch_ms
 from engine.history import open_history
@@ -19,7 +20,9 @@ Record = Mapping[str, Any]
 
 
 def run(session: Session) -> int:
-    state_dir = session.state_dir(session.load())
+    loaded = session.load()
+    warn_unverified(loaded.config)
+    state_dir = session.state_dir(loaded)
     call_id: str | None = session.args.call_id
     now: int | None = None
     try:

@@ -37,7 +37,7 @@ def exposure_rows(facts: ExposureFacts, width: int, height: int) -> list[Row]:
         (1, _outside(facts.exposure)),
         (1, _streams(facts.streams, facts.streams_lost_now) if facts.streaming or facts.streams.last else ()),
         (2 if _all_verified(facts) else 0, _signatures(facts)),
-        (0 if _slow(facts.answers) else 4, _answers(facts.answers)),
+        (0 if _slow(facts.answers) else 2, _answers(facts.answers)),
     ]
     last, bad = _last(hooks), _dead(facts.exposure) or _refused(hooks) or _trouble(facts)
     if height == 1:
@@ -53,9 +53,9 @@ def _route(facts: ExposureFacts) -> Row:
 
 def _outside(exposure: Exposure) -> Row:
     """How our address looks from outside; nothing where nobody looks."""
-    if exposure.ok is None and not exposure.failing:
+    if not exposure.looked or (exposure.ok is None and not exposure.failing):
         return ()
-    if exposure.failing:
+    if exposure.failing or exposure.ok is False:
         word, ink = ("✗ dead", "bad") if exposure.ok is False else ("… failing", "warn")
         return (("outside ", "dim"), (word, ink))
     took = f" {exposure.ms:.0f} ms" if exposure.ms is not None and exposure.ms >= 0 else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from console.paint import Row, crop_row, row_width
 from console.text import wrap
@@ -14,14 +15,17 @@ TALL = 8
 """Rows from which the rungs stand below each other."""
 
 
-def ladder_rows(call: Call | None, now: int, width: int, height: int, alert: str = "") -> list[Row]:
+def ladder_rows(call: Call | None, now: int, width: int, height: int, alert: str = "", reason: str = "") -> list[Row]:
     """The ladder in the space there is: a list when it is tall, otherwise lines and the cause below.
 
-    `alert` is why this call needs a person, if the ladder itself does not say it.
+    `alert` is why this call needs a person, if the ladder itself does not say it. `reason` is why the first rung is
+    missing, where more is known than what is usually so.
     """
     if call is None:
         return []
     rungs = ladder(call, now)
+    if reason:
+        rungs = tuple(replace(rung, why=reason) if rung.state == "missing" else rung for rung in rungs)
     if height >= TALL:
         rows = _tall(call, rungs, now, width, height)
         return [*rows[: height - 2], (), _alert(alert, width)] if alert and not _missing(rungs) else rows
@@ -91,11 +95,12 @@ class Ladder(Panel):
     call: Call | None = None
     now = 0
     alert = ""
+    reason = ""
 
-    def show(self, call: Call | None, now: int, alert: str) -> None:
-        """Draw the ladder of `call` at `now` (epoch ms)."""
-        self.call, self.now, self.alert = call, now, alert
+    def show(self, call: Call | None, now: int, alert: str, reason: str = "") -> None:
+        """Draw the ladder of `call` at `now` (epoch ms); see `ladder_rows`."""
+        self.call, self.now, self.alert, self.reason = call, now, alert, reason
         self.redraw()
 
     def draw(self, width: int, height: int) -> Sequence[Row]:
-        return ladder_rows(self.call, self.now, width, height, self.alert)
+        return ladder_rows(self.call, self.now, width, height, self.alert, self.reason)

@@ -61,6 +61,8 @@ class Diagnosis:
     rung: Rung | None
     why: str
     fix: str = ""
+    known: bool = False
+    """It was found in the log; else it is what is usually the reason."""
     also: tuple[str, ...] = ()
     """More that was found, less likely to be the reason."""
 
@@ -79,7 +81,7 @@ def diagnose(call: Call, clues: Clues, around: Around, now: int) -> Diagnosis:
         return Diagnosis(True, rung, natural)
     first = causes[0] if causes else Cause(usual_why(call, rung.name))
     also = tuple(cause.why for cause in causes[1:4])
-    return Diagnosis(False, rung, first.why, first.fix or _FIX.get(rung.name, ""), also)
+    return Diagnosis(False, rung, first.why, first.fix or _FIX.get(rung.name, ""), bool(causes), also)
 
 
 def _natural_end(call: Call, rung: str) -> str:
