@@ -31,8 +31,8 @@ LOGGED_LINES: Final = 200
 LAST_WORDS: Final = 3
 ANY_URL: Final = r"https://[^\s\"'<>|\\]+"
 _NOT_OURS: Final = re.compile(
-    r"(?:www|docs?|developers?|dashboard|login|status|admin|console|support|help|api|one\.dash|github|twitter|x)\."
-    r"|(?:github|twitter|pinggy|cloudflare|localhost)\.(?:com|io|run)$"
+    r"(?:www|docs?|developers?|dashboard|one\.dash|login|status|admin|support|help)\."
+    r"|(?:github|twitter|x|pinggy|cloudflare|localhost)\.(?:com|io|run)$"
 )
 """Hosts of help pages and terms of use, which tunnel programs print before the address that counts."""
 _ESCAPES: Final = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07]*(?:\x07|$)")

@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 
 TERM_SECONDS: Final = 3.0
 """How long a program may take to end by itself once it was asked to."""
+KILL_SECONDS: Final = 2.0
 MAX_OUTPUT: Final = 1_000_000
 """Bytes that are read of a program that answers one question."""
 _POLL_SECONDS: Final = 0.05
@@ -102,14 +103,15 @@ async def start(arguments: Sequence[str], *, merged: bool = False) -> asyncio.su
 
 async def end_group(pid: int) -> None:
     """End a process and all that it started, by asking and then by force."""
-    if not _signal_group(pid, signal.SIGTERM):
-        return
-    deadline = time.monotonic() + TERM_SECONDS
-    while time.monotonic() < deadline:
-        if not _group_lives(pid):
+    for number, seconds in ((signal.SIGTERM, TERM_SECONDS), (signal.SIGKILL, KILL_SECONDS)):
+        if not _signal_group(pid, number):
             return
-        await asyncio.sleep(_POLL_SECONDS)
-    _signal_group(pid, signal.SIGKILL)
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if not _group_lives(pid):
+                return
+            await asyncio.sleep(_POLL_SECONDS)
+    log.error("the processes of group %d do not end", pid)
 
 
 def _signal_group(pid: int, number: int) -> bool:

@@ -12,7 +12,7 @@ _NAMED: Final = re.compile(
     r"(?i)\b((?:auth[_-]?)?token|secret|password|passwd|api[_-]?key|access[_-]?key|authorization)"
     r"(\"?\s*[=:]\s*\"?(?:bearer\s+|basic\s+)?)[^\s\"',;&]{4,}"
 )
-_BEARER: Final = re.compile(r"(?i)\b(bearer|basic|--(?:auth-?)?token)(\s+)[^\s\"',;&]{6,}")
+_BEARER: Final = re.compile(r"(?i)(?<![\w-])(bearer|basic|--(?:auth-?)?token)(\s+)[^\s\"',;&]{6,}")
 _USER: Final = re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://)[^\s/@:]+:[^\s/@]+@")
 _SHORTEST: Final = 6
 """Characters of a known secret that is looked for: a shorter one would be found in every word."""

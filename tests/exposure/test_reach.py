@@ -1,0 +1,129 @@
+"""Addresses that a carrier can not reach are refused, with the sentence that fixes it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.config import Config, ConfigError, parse_config
+from engine.exposure.reach import carrier_is_near, refused, tunnel_kind, unreachable, wrong_address
+from engine.host import open_engine
+
+TWILIO = "provider: twilio\ntwilio: {account_sid: AC1, auth_token: t}\nfrom_number: '+15550100142'\n"
+LOCAL_HOSTS = [
+    "127.0.0.1",
+    "127.8.8.8",
+    "localhost",
+    "calls.localhost",
+    "0.0.0.0",
+    "10.1.2.3",
+    "192.168.1.5",
+    "172.16.0.9",
+    "169.254.169.254",
+    "100.64.1.2",
+    "[::1]",
+    "[::]",
+    "[fd00::1]",
+    "[fe80::1]",
+    "[::ffff:192.168.1.5]",
+    "desk.local",
+    "DESK.LOCAL",
+    "desk.local.",
+    "desk",
+    "nas.lan",
+    "host.docker.internal",
+]
+
+
+def config(text: str) -> Config:
+    return parse_config(text.encode(), None, {}).config
+
+
+@pytest.mark.parametrize("host", LOCAL_HOSTS)
+def test_local_hosts_are_told_from_others(host: str) -> None:
+    assert unreachable(f"https://{host}:8443/voice/webhook")
+
+
+@pytest.mark.parametrize(
+    "host", ["calls.example.com", "8.8.8.8", "[2606:4700::1111]", "a.ngrok-free.app", "xn--d1.de"]
+)
+def test_hosts_of_the_internet_may_be_tried(host: str) -> None:
+    assert unreachable(f"https://{host}/voice/webhook") == ""
+
+
+@given(st.text(max_size=60))
+def test_whatever_an_address_is_it_is_judged(text: str) -> None:
+    assert isinstance(unreachable(f"https://{text}/x"), str) and isinstance(unreachable(text), str)
+
+
+@pytest.mark.parametrize(
+    ("more", "key"),
+    [
+        ("", "public_url"),
+        ("public_url: http://192.168.1.5/voice/webhook", "public_url"),
+        ("public_url: https://desk.local/voice/webhook", "public_url"),
+        ("public_url: http://127.0.0.1:3334/voice/webhook\ntunnel: {provider: ngrok}", "public_url"),
+        ("tunnel: {provider: tailscale-serve}", "tunnel.provider"),
+        ("tailscale: {mode: serve}", "tailscale.mode"),
+    ],
+)
+async def test_an_engine_does_not_start_with_an_address_that_its_carrier_can_not_reach(
+    tmp_path: Path, more: str, key: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        async with open_engine(config(TWILIO + more), tmp_path):
+            pass
+    (problem,) = caught.value.problems
+    assert problem.key == key and problem.hint
+    if key == "public_url":
+        assert "tunnel.provider ngrok" in problem.hint
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "public_url: https://calls.example.com/voice/webhook",
+        "tunnel: {provider: ngrok}",
+        "tailscale: {mode: funnel}",
+        "tunnel: {provider: command, command: x}",
+    ],
+)
+def test_what_may_be_reached_is_not_refused(more: str) -> None:
+    assert list(refused(config(TWILIO + more))) == []
+
+
+@pytest.mark.parametrize("base", ["http://127.0.0.1:4010", "http://twilio.local", "http://10.0.0.9:4010"])
+def test_a_stand_in_for_the_carrier_on_this_network_reaches_local_addresses(base: str) -> None:
+    """The documented way to try a real carrier's code without the carrier."""
+    text = f"{TWILIO.replace('auth_token: t', f'auth_token: t, api_base_url: {base!r}')}"
+    local = config(f"{text}public_url: http://127.0.0.1:3334/voice/webhook")
+    assert carrier_is_near(local) and list(refused(local)) == [] and list(refused(config(text))) == []
+
+
+def test_a_proxy_of_the_carriers_interface_elsewhere_is_no_stand_in() -> None:
+    text = TWILIO.replace("auth_token: t", "auth_token: t, api_base_url: 'https://twilio.proxy.example.com'")
+    assert [finding.key for finding in refused(config(text))] == ["public_url"]
+
+
+def test_a_tunnel_that_leads_to_a_local_address_is_wrong_for_a_real_carrier_and_right_for_a_simulated_one() -> None:
+    url = "http://127.0.0.1:9/voice/webhook"
+    wrong = wrong_address(config(TWILIO), url)
+    assert wrong is not None and "127.0.0.1 is this machine itself" in wrong[0] and "api_base_url" in wrong[1]
+    assert wrong_address(Config(), url) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("", "loopback"),
+        ("tunnel: {provider: ngrok}\ntailscale: {mode: serve}", "ngrok"),
+        ("tailscale: {mode: funnel}", "tailscale-funnel"),
+        ("tailscale: {mode: funnel}\npublic_url: https://a.example/x", "public_url"),
+    ],
+)
+def test_one_way_of_being_reached_is_chosen(text: str, kind: Any) -> None:
+    assert tunnel_kind(config(text)) == kind
