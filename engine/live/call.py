@@ -444,7 +444,7 @@ class LiveCall:
         if self.machine.talks or self.handover.away:
             return
         if self._questions.waiting:
-            self._questions.offer(text, after)
+            self._questions.offer(text, after, clock)
         elif not self._greeted:
             return  # Whoever picks up says "Hello?"; what we say first is the answer to that.
         elif self._floor == "agent" and self._group is not None and not self._over.is_set():

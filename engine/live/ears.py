@@ -104,6 +104,7 @@ class Ears:
         self._feeding = False
         self._in_turn = False
         self._began_at = 0
+        self._began_ms = 0.0
         self._audio_ms = 0
         self._last_frame = now_ms()
         self._turn = 0
@@ -173,7 +174,9 @@ class Ears:
         match event:
             case SpeechStarted(voiced_from_ms=voiced):
                 self._in_turn = True
-                self._began_at = epoch_ms() - (self._audio_ms - voiced)
+                ago_ms = self._audio_ms - voiced
+                self._began_at = epoch_ms() - ago_ms
+                self._began_ms = self._now_ms() - ago_ms
                 self._post(Draft("speech.started", self._call_id))
                 self._hears.caller_began()
             case BargeIn():
@@ -194,7 +197,7 @@ class Ears:
         """The turn is over: ask for its text. An "uh-huh" under our voice is written down but not answered."""
         now = self._now_ms()
         self._turn += 1
-        clock = TurnClock(self._turn, engines={"stt": self._engine})
+        clock = TurnClock(self._turn, began_ms=self._began_ms, engines={"stt": self._engine})
         clock.reach("voiced", now - (self._audio_ms - voiced_until_ms))
         clock.reach("ended", now)
         self._pending[self._steady.finish()] = _Asked(clock, wants_answer, self._began_at)

@@ -71,6 +71,10 @@ class Utterance:
     """How many voices failed at it."""
     kept: bool = False
     """Whoever interrupts it may turn out to have said nothing: then the rest of it is said."""
+    since_ms: float | None = None
+    """When the caller began to hear it, on the clock of turns; None where that is not known."""
+    over_ms: float | None = None
+    """When it was over, on the same clock."""
 
     @property
     def rest(self) -> str:
@@ -283,6 +287,7 @@ class Speaking(ABC):
 
     def _end(self, line: Utterance, ending: Ending) -> None:
         line.stage = Stage.OVER
+        line.over_ms = self._now_ms()
         self._lines.pop(line.say_id, None)
         if line.prepared is not None:
             line.prepared.cancel()

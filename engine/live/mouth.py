@@ -232,6 +232,7 @@ class Mouth(Speaking):
         if line is None:
             return
         line.stage = Stage.PLAYING
+        line.since_ms = self._now_ms()
         if line.kind != "keys":
             self.on_line(line.text)
         self._reach(line, "frame")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from engine.api import Refusal
 from engine.live.lines import Utterance
+from engine.live.turn_clock import TurnClock
 
 
 class Questions:
@@ -56,16 +57,16 @@ class Questions:
             raise self._refusal
         return await answer
 
-    def offer(self, text: str, after: str | None) -> None:
+    def offer(self, text: str, after: str | None, clock: TurnClock | None = None) -> None:
         """What the caller said. It is the answer if they had heard the question, at least in part.
 
-        `after`: our latest line then, where the carrier tells.
+        `after`: our latest line then, where the carrier tells. `clock`: the turn in which it was said.
         """
         line, answer = self._line, self._answer
         if line is None or answer is None or answer.done():
             return
         heard = line.done.done() if after is None else after == line.say_id
-        if heard:
+        if heard and not (after is None and clock is not None and _was_under_way(clock, line)):
             answer.set_result(text)
 
     def refuse(self, refusal: Refusal, *, for_good: bool = False) -> None:
@@ -75,3 +76,12 @@ class Questions:
         if self._answer is not None and not self._answer.done():
             self._answer.set_exception(refusal)
             self._answer.exception()
+
+
+def _was_under_way(turn: TurnClock, line: Utterance) -> bool:
+    """The caller was speaking already when our line came in: it cut the line off, or was over before the line was."""
+    if turn.began_ms is None or line.since_ms is None or turn.began_ms >= line.since_ms:
+        return False
+    voiced_ms = turn.points.get("voiced")
+    heard_whole = line.done.result() == "heard" and line.over_ms is not None
+    return not heard_whole or voiced_ms is None or voiced_ms <= (line.over_ms or 0)

@@ -52,6 +52,8 @@ class TurnClock:
     reported: bool = False
     needed: tuple[Point, ...] = _POINTS
     """The points that this turn will have, in their order."""
+    began_ms: float | None = None
+    """When the caller began to speak, where that is known; no stage begins there."""
     engines: dict[str, str] = field(default_factory=dict)
     """Who did it: stt, brain, tts -> the engine's name."""
     _excluded: list[tuple[float, float]] = field(default_factory=list)

@@ -9,6 +9,7 @@ import pytest
 from engine.api import Refusal
 from engine.live.lines import Ending, Utterance
 from engine.live.questions import Questions
+from engine.live.turn_clock import TurnClock
 from tests.virtual_time import virtual_time
 
 
@@ -34,6 +35,30 @@ async def test_on_a_stream_what_is_said_once_the_question_was_heard_is_the_answe
     questions.offer("or Friday", None)
     assert await asking == "Thursday"
     assert not questions.waiting
+
+
+@pytest.mark.parametrize(
+    ("ending", "began_ms", "voiced_ms", "counts"),
+    [
+        ("heard", 900, 1500, False),  # it was over before our question was
+        ("cut", 900, 3500, False),  # it cut our question off without having heard it
+        ("heard", 900, 3500, True),  # they spoke on after the whole question
+        ("heard", 1200, 1500, True),
+        ("cut", 1200, 3500, True),  # an answer that does not wait for the end of the question
+    ],
+)
+async def test_a_turn_that_was_under_way_when_the_question_came_is_no_answer_to_it(
+    ending: Ending, began_ms: float, voiced_ms: float, counts: bool
+) -> None:
+    questions, line = Questions(), question()
+    asking = await asked(questions, line)
+    line.since_ms, line.over_ms = 1000, 2000
+    line.done.set_result(ending)
+    turn = TurnClock(1, began_ms=began_ms)
+    turn.reach("voiced", voiced_ms)
+    questions.offer("my cat is ill", None, turn)
+    questions.offer("Thursday", None, TurnClock(2, began_ms=4000))
+    assert await asking == ("my cat is ill" if counts else "Thursday")
 
 
 @virtual_time
