@@ -56,10 +56,18 @@ class CallBook:
         """Every call in memory, oldest first."""
         return list(self._calls.values())
 
+    def forget_ended(self, before: int) -> None:
+        """Let go of calls that ended before `before` (epoch ms)."""
+        for call_id in list(self._ended):
+            if (self._calls[call_id].ended_at or 0) < before:
+                self._drop(call_id)
+
     def _forget(self) -> None:
         while len(self._ended) > KEEP_ENDED:
-            oldest = next(iter(self._ended))
-            del self._ended[oldest]
-            call = self._calls.pop(oldest)
-            if call.provider_call_id:
-                self._by_carrier.pop(call.provider_call_id, None)
+            self._drop(next(iter(self._ended)))
+
+    def _drop(self, call_id: str) -> None:
+        del self._ended[call_id]
+        call = self._calls.pop(call_id)
+        if call.provider_call_id:
+            self._by_carrier.pop(call.provider_call_id, None)

@@ -38,6 +38,7 @@ from engine.memory import Memory
 from engine.operations import Operations
 from engine.reconcile import Reconciler
 from engine.recorder import Recorder
+from engine.retention import Retention
 from engine.sandbox import Sandbox
 from engine.self_check import self_check
 from engine.speech.desk import SpeechDesk
@@ -177,6 +178,7 @@ class Engine(EngineApi):
         )
         self._web = WebServer(config, pipeline.handle, self._media.handle, self._probing.answer)
         self._door = Door(self, state_dir, config.control)
+        self._retention = Retention(config.retention_days, event_log, self._book, epoch_ms)
         self._reconciler = Reconciler(carrier, self._recorder, self._book, self._calls, lambda: self._parts)
 
     # -- life ---------------------------------------------------------------------------------
@@ -192,6 +194,7 @@ class Engine(EngineApi):
                     self._recorder.run(),
                     self._ledger.run(),
                     self._lag.run(),
+                    self._retention.run(),
                     self._ticker.run(),
                     self._desk.start(streams=self._has_streams(), in_steps=self.config.in_steps),
                     stay_calm(lambda: len(self._book.live())),

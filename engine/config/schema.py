@@ -154,6 +154,11 @@ class Config(Section):
         default="per-phone",
         description="What the brain remembers: earlier calls of the same number, or this call only.",
     )
+    retention_days: NotNegative = Field(
+        default=90,
+        le=36_500,
+        description="Calls are deleted this many days after the last that happened to them; 0: never.",
+    )
     store: Path | None = Field(
         default=None, description="State folder; unset: the user's state folder. --state-dir comes first."
     )
