@@ -19,6 +19,7 @@ from engine.calls import Call, Cursor, Draft, Event, Floor, Mode, fold, report
 from engine.calls.policy import Decision
 from engine.carriers.base import Carrier
 from engine.clock import epoch_ms
+from engine.commands import Commands
 from engine.config import Config
 from engine.control.door import Door
 from engine.exposure.access import access
@@ -137,6 +138,13 @@ class Engine(EngineApi):
             self._exposure.webhook_url,
             lambda: self._parts,
         )
+        act = events.act
+        self._commands: Commands | None = None
+        if not carrier.capabilities.answers_by_reply:
+            self._commands = Commands(
+                carrier, events.act, self._book, self._calls, self._operations, lambda: self._parts
+            )
+            act = self._commands.act
         self._probing = Probing(
             config,
             self._exposure.urls,
@@ -149,7 +157,7 @@ class Engine(EngineApi):
         self._exposure.subscribe(self._reached_at)
         self._ledger = Ledger(config, event_log, lambda: local_origin(config.serve.bind, self._web.port))
         pipeline = WebhookPipeline(
-            carrier, config.serve.path, self._exposure, events.act, self._webhook_seen, self._ledger
+            carrier, config.serve.path, self._exposure, act, self._webhook_seen, self._ledger
         )
         self._webhook_desk = WebhookDesk(
             self._ledger,
@@ -209,6 +217,8 @@ class Engine(EngineApi):
             stack.push_async_callback(self._flush)
             stack.push_async_callback(self._waiting_room.close)
             stack.push_async_callback(self._alerts.close)
+            if self._commands is not None:
+                stack.push_async_callback(self._commands.close)
             self._waiting_room.restore(await self._log.always_admitted())
             await self._web.open()
             stack.push_async_callback(self._web.close)
@@ -268,6 +278,8 @@ class Engine(EngineApi):
     async def _reconcile(self) -> None:
         """Settle what a crash left open, then every dial with an uncertain outcome."""
         await self._reconciler.restore()
+        if self._commands is not None:
+            self._commands.resume()
         while True:
             await asyncio.sleep(0.5)
             while self._operations.uncertain:
@@ -486,6 +498,7 @@ class Engine(EngineApi):
             "exposure": {
                 **self._exposure.health(),
                 **self._probing.health(),
+                "numbers": self._repointer.health(),
                 "streams": self._media.streams,
                 "sockets": self._media.sockets(),
                 "access": self._access(),
