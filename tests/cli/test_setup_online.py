@@ -379,8 +379,11 @@ def test_a_simulator_that_runs_answers_by_its_folder_and_by_its_address(run: Run
     try:
         Path("config.yaml").write_text("serve: {port: 0}\nresponse: {provider: operator}\n")
         assert "of this state folder answers" in one(run("setup", "--online"), "simulator")["message"]
-        mock = {**asdict(address), "api_base_url": address.base_url}
-        del mock["base_url"]
+        mock = {
+            "api_base_url": address.base_url,
+            "api_key": address.api_key,
+            "signing_secret": address.signing_secret,
+        }
         Path("config.yaml").write_text(json.dumps({"serve": {"port": 0}, "mock": mock}))
         assert one(run("setup", "--online"), "simulator")["ok"]
         Path("config.yaml").write_text(json.dumps({"serve": {"port": 0}, "mock": {**mock, "api_key": "wrong"}}))
