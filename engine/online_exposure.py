@@ -36,17 +36,23 @@ Json = Mapping[str, Any]
 async def exposure(config: Config, state_dir: Path) -> list[Check]:
     """What a carrier meets at our address, and how its last webhook fared."""
     kind = tunnel_kind(config)
+    found = await exposure_of_running(config, state_dir)
+    if found is not None or kind == "loopback":
+        return found or []
+    if kind == "public_url" and config.public_url is not None:
+        return await _for_a_moment(config, config.public_url)
+    message = f"not looked at: {kind} is open only while an engine runs"
+    return [Check("exposure", True, message, "ask again while `voicecall` or `voicecall serve` runs")]
+
+
+async def exposure_of_running(config: Config, state_dir: Path) -> list[Check] | None:
+    """The same by the engine that runs on this folder; None when there is none."""
     try:
         async with await SocketClient.connect(state_dir, by="cli") as client:
-            report = await client.probe() if kind != "loopback" else None
+            report = await client.probe() if tunnel_kind(config) != "loopback" else None
             health = await client.health()
     except NoEngine:
-        if kind == "loopback":
-            return []
-        if kind == "public_url" and config.public_url is not None:
-            return await _for_a_moment(config, config.public_url)
-        message = f"not looked at: {kind} is open only while an engine runs"
-        return [Check("exposure", True, message, "ask again while `voicecall` or `voicecall serve` runs")]
+        return None
     except Refusal as error:
         return [Check("exposure", False, f"the engine could not look at its address: {error.error}", error.hint)]
     part = health.get("exposure")

@@ -86,6 +86,7 @@ def _smoke(session: Session, config: Config, checks: list[Check], state_dir: Pat
     }
     if to and not is_phone_number(to):
         checks.append(Check("to", False, f"{to} is not a phone number in E.164 form", "write it like +15550100142"))
+    checks += _from_outside(config, state_dir)
     ok = all(check.ok for check in checks)
     if not args.yes or not ok:
         plan = _plan(call, ok)
@@ -95,6 +96,16 @@ def _smoke(session: Session, config: Config, checks: list[Check], state_dir: Pat
     result = {**report(checks), "dryRun": False, "call": call, "callId": call_id}
     session.out.result(result, [*check_lines(checks), f"dialling: call {call_id}"])
     return DONE
+
+
+def _from_outside(config: Config, state_dir: Path) -> list[Check]:
+    """How the engine that runs here is reached from outside; nothing when none runs, or nothing is public."""
+    from engine.exposure.reach import tunnel_kind
+    from engine.online_exposure import exposure_of_running
+
+    if tunnel_kind(config) == "loopback":
+        return []
+    return asyncio.run(exposure_of_running(config, state_dir)) or []
 
 
 def _plan(call: dict[str, Any], ok: bool) -> Iterator[str]:
