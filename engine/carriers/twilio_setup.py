@@ -9,37 +9,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import parse_qsl, quote
 
 from engine.carriers.base import CarrierError
+from engine.carriers.callback import Callback
 from engine.carriers.twilio_account import Account, OwnNumber
-from engine.carriers.twilio_errors import explain, plain
-from engine.carriers.urls import DEFAULT_PORTS, take_apart
+from engine.carriers.twilio_errors import explain
 from engine.check import Check
 
 SKEW_MS: Final = 30_000
 """A clock that is further from Twilio's is wrong. Theirs is known to about a second."""
 GEO_LINK: Final = "https://console.twilio.com/us1/develop/voice/settings/geo-permissions"
-_NOTHING: Final = "nothing"
 _TRIAL: Final = (
     "a trial account: it calls only numbers that were verified for it, "
     "and Twilio plays a message of its own before every call"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Callback:
-    """An address with the method by which it is asked. An empty address is none."""
-
-    url: str
-    method: str = "POST"
-
-    def fits(self, other: Callback) -> bool:
-        return (_same(self.url), self.method or "POST") == (_same(other.url), other.method or "POST")
-
-    def shown(self, known: str = "") -> str:
-        """For people. It may hold somebody's secrets: of a query, only the values that `known` has too are shown."""
-        return f"{self.method or 'POST'} {_shown(self.url, known)}" if self.url else _NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,35 +215,4 @@ def _compared(check: str, what: str, now: Callback, then: Callback) -> Check:
     lines = (lost, f"ours: {then.shown(then.url)}", f"theirs: {now.shown(then.url)}")
     return Check(
         check, False, "\n".join(lines), "voicecall setup --online --fix writes ours, after showing what it would do"
-    )
-
-
-def _same(url: str) -> str:
-    """A URL in the one form that stands for all that mean the same."""
-    parts = take_apart(url)
-    if parts is None:
-        return url
-    port = "" if parts.port == DEFAULT_PORTS[parts.scheme] else parts.port
-    host = parts.host.lower() + (f":{port}" if port else "")
-    return f"{parts.scheme}://{parts.user}{host}{parts.path or '/'}{parts.query}"
-
-
-def _shown(url: str, known: str) -> str:
-    parts = take_apart(url)
-    if parts is None:
-        return "an address that can not be read"
-    host = f"{parts.host}:{parts.port}" if parts.port else parts.host
-    query = parts.query if url == known else _veiled(parts.query, known)
-    return plain(f"{parts.scheme}://{'…@' if parts.user else ''}{host}{parts.path}{query}")
-
-
-def _veiled(query: str, known: str) -> str:
-    """A query whose values are hidden, but for those that `known` has as well."""
-    parts = take_apart(known)
-    public = set(parse_qsl(parts.query[1:], keep_blank_values=True)) if parts is not None else set()
-    pairs = parse_qsl(query[1:], keep_blank_values=True)
-    if not pairs:
-        return "?…" if query[1:] else query
-    return "?" + "&".join(
-        f"{quote(name)}={quote(value) if (name, value) in public else '…'}" for name, value in pairs
     )

@@ -25,6 +25,7 @@ from engine.carriers.base import (
     WebhookReply,
 )
 from engine.carriers.urls import take_apart
+from engine.carriers.xml_text import clean, split_text
 
 if TYPE_CHECKING:
     from twilio.twiml.voice_response import VoiceResponse
@@ -53,8 +54,6 @@ _VOICES: Final = {
 _OWN_VOICES: Final = re.compile(r"polly\..+|google\..+|man|woman|alice", re.IGNORECASE)
 _KEYS: Final = re.compile(r"[0-9A-D*#wW]+")
 _PAUSES: Final = str.maketrans({"p": "w", "P": "W", ",": "W"})
-_NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_SENTENCE_END: Final = re.compile(r"[.!?…。！？]['\"”’)\]]*(?=\s)")
 _NUMBER: Final = re.compile(r"\+?[0-9]{1,15}")
 
 
@@ -87,27 +86,6 @@ def carrier_voice(name: str) -> str:
     return _VOICES.get(name.lower(), DEFAULT_VOICE)
 
 
-def split_text(text: str, limit: int = SAY_LIMIT) -> list[str]:
-    """`text` in pieces of at most `limit` characters, cut after a sentence, else after a word; nothing for blanks."""
-    pieces = []
-    rest = _NOT_XML.sub(" ", text).strip()
-    while len(rest) > limit:
-        at = _cut(rest, limit)
-        pieces.append(rest[:at].rstrip())
-        rest = rest[at:].lstrip()
-    return [*pieces, rest] if rest else pieces
-
-
-def _cut(text: str, limit: int) -> int:
-    """Where the first piece ends. A sentence that leaves most of the room unused is not waited for."""
-    head = text[: limit + 1]
-    ends = [found.end() for found in _SENTENCE_END.finditer(head)]
-    if ends and ends[-1] >= limit // 2:
-        return ends[-1]
-    blanks = [at for at, letter in enumerate(head) if letter.isspace()]
-    return blanks[-1] if blanks else limit
-
-
 def _add(response: VoiceResponse, verb: Verb, speaking: dict[str, Any]) -> None:
     match verb:
         case Say(text):
@@ -132,7 +110,7 @@ def _add(response: VoiceResponse, verb: Verb, speaking: dict[str, Any]) -> None:
 
 def _say(parent: Any, text: str, speaking: dict[str, Any]) -> None:
     """`parent`: a Response or a Gather."""
-    for piece in split_text(text):
+    for piece in split_text(text, SAY_LIMIT):
         parent.say(piece, **speaking)
 
 
@@ -168,7 +146,7 @@ def _connect(response: VoiceResponse, connect: Connect) -> None:
         status_callback_method="POST" if connect.status_url else None,
     )
     if connect.token:
-        stream.parameter(name="token", value=_clean(connect.token, "a stream token"))
+        stream.parameter(name="token", value=clean(connect.token, "a stream token"))
     if connect.again_url:
         response.pause(length=HELD_SECONDS)
         response.redirect(_address(connect.again_url), method="POST")
@@ -178,7 +156,7 @@ def _dial(response: VoiceResponse, transfer: Transfer) -> None:
     if _NUMBER.fullmatch(transfer.to_number) is None:
         raise ValueError(f"{transfer.to_number[:40]!r} is not a number that can be dialled")
     dial = response.dial(
-        caller_id=_clean(transfer.caller_id, "a caller id") or None,
+        caller_id=clean(transfer.caller_id, "a caller id") or None,
         timeout=min(max(1, transfer.ring_seconds), MAX_RING_SECONDS),
         action=_address(transfer.url),
         method="POST",
@@ -197,10 +175,4 @@ def _keys(digits: str) -> str:
 def _address(url: str) -> str:
     if take_apart(url) is None or re.search(r"\s", url):
         raise ValueError("a document holds an address that is none")
-    return _clean(url, "an address")
-
-
-def _clean(text: str, what: str) -> str:
-    if _NOT_XML.search(text):
-        raise ValueError(f"{what} holds characters that no XML may hold")
-    return text
+    return clean(url, "an address")

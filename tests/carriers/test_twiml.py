@@ -26,7 +26,8 @@ from engine.carriers.base import (
     Transfer,
     Verb,
 )
-from engine.carriers.twiml import LISTEN_SECONDS, SAY_LIMIT, carrier_voice, render, split_text, twiml
+from engine.carriers.twiml import LISTEN_SECONDS, SAY_LIMIT, carrier_voice, render, twiml
+from engine.carriers.xml_text import split_text
 
 URL = "https://calls.example.com/w?a=1&b=2"
 SOCKET = "wss://calls.example.com/voice/stream"
