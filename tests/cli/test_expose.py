@@ -7,6 +7,8 @@ import json
 import os
 import signal
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -213,6 +215,17 @@ def command(folder: Path, url: str) -> str:
     return str(path)
 
 
+@asynccontextmanager
+async def serving(at: Desk) -> AsyncIterator[asyncio.subprocess.Process]:
+    """An engine that is stopped in good order, and with it its simulator and its tunnel."""
+    async with at.serve() as process:
+        yield process
+        if process.returncode is None:
+            process.send_signal(signal.SIGTERM)
+            async with asyncio.timeout(LIMIT_S):
+                assert await process.wait() == 0
+
+
 async def health(at: Desk) -> Any:
     async with await SocketClient.connect(at.state) as client:
         return (await client.health())["exposure"]
@@ -222,7 +235,7 @@ async def test_an_engine_that_has_a_tunnel_of_that_kind_already_is_asked(
     tmp_path: Path, fake_ngrok: FakeNgrok
 ) -> None:
     at = desk(tmp_path, {"provider": "ngrok", "ngrok_path": str(fake_ngrok.program)})
-    async with at.serve():
+    async with serving(at):
         ran = await at.run("expose", "--mode", "ngrok", "--json")
         assert ran.code == 0 and ran.json["publicUrl"] == (await health(at))["publicUrl"]
         assert len(fake_ngrok.pids) == 1 and "the running engine" in ran.json["hint"]["note"]
@@ -230,7 +243,7 @@ async def test_an_engine_that_has_a_tunnel_of_that_kind_already_is_asked(
 
 async def test_funnel_leads_to_the_port_of_the_running_engine(tmp_path: Path, tailnet: Tailnet) -> None:
     at = desk(tmp_path, {})
-    async with at.serve():
+    async with serving(at):
         port = (await health(at))["port"]
         ran = await at.run("expose", "--mode", "funnel", "--json")
         assert ran.json["localUrl"] == f"http://127.0.0.1:{port}/voice/webhook"
@@ -240,7 +253,7 @@ async def test_funnel_leads_to_the_port_of_the_running_engine(tmp_path: Path, ta
 
 async def test_routes_that_the_engine_keeps_are_not_taken_from_it(tmp_path: Path, tailnet: Tailnet) -> None:
     at = desk(tmp_path, {"provider": "tailscale-funnel"})
-    async with at.serve() as process:
+    async with serving(at) as process:
         assert set(tailnet.routes["443"]) == set(OURS)
         ran = await at.run("expose", "--mode", "off", "--json")
         assert (ran.code, ran.json["code"]) == (1, "engine_runs") and set(tailnet.routes["443"]) == set(OURS)
@@ -252,7 +265,7 @@ async def test_routes_that_the_engine_keeps_are_not_taken_from_it(tmp_path: Path
 
 async def test_a_tunnels_program_ends_with_the_engine_and_writes_to_its_log_only(tmp_path: Path) -> None:
     at = desk(tmp_path, {"provider": "command", "command": command(tmp_path, "https://calls.example.com")})
-    async with at.serve() as process:
+    async with serving(at) as process:
         seen = await health(at)
         assert (seen["ok"], seen["publicUrl"]) == (True, "https://calls.example.com/voice/webhook")
         pid = seen["tunnel"]["pid"]
@@ -267,12 +280,12 @@ async def test_a_tunnels_program_ends_with_the_engine_and_writes_to_its_log_only
 
 async def test_a_tunnels_program_that_a_killed_engine_left_is_ended_by_the_next(tmp_path: Path) -> None:
     at = desk(tmp_path, {"provider": "command", "command": command(tmp_path, "https://calls.example.com")})
-    async with at.serve() as process:
+    async with serving(at) as process:
         pid = (await health(at))["tunnel"]["pid"]
         process.kill()
         await process.wait()
     assert process_started(pid) is not None
-    async with at.serve():
+    async with serving(at):
         await until(lambda: process_started(pid) is None)
         assert (await health(at))["tunnel"]["pid"] != pid
 

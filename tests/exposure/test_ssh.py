@@ -70,7 +70,8 @@ def shore(tmp_path: Path) -> Iterator[Shore]:
     port, remote = free_port(), free_port()
     for name in ("host", "user"):
         make_key(folder / name)
-    says = f"echo https login at https://www.example.org; echo {'http'}://127.0.0.1:{remote}; exec sleep 600"
+    stay = "while sleep 0.2; do kill -0 $PPID || exit; done"
+    says = f"echo https login at https://www.example.org; echo http://127.0.0.1:{remote}; {stay}"
     public = (folder / "user.pub").read_text()
     (folder / "keys").write_text(f'command="{says}" {public}')
     (folder / "keys").chmod(0o600)
