@@ -21,7 +21,12 @@ from engine.exposure.probing import target
 from engine.exposure.reach import tunnel_kind
 from engine.web.server import PortTaken, WebServer
 
-_SIGNATURES: Final = {"mock": "x-sim-signature", "twilio": SIGNATURE}
+_SIGNATURES: Final = {
+    "mock": "x-sim-signature",
+    "twilio": SIGNATURE,
+    "telnyx": "telnyx-signature-ed25519",
+    "plivo": "x-plivo-signature-v3",
+}
 _WORDS: Final = {
     "dns": "exposure-name",
     "tcp": "exposure-connection",

@@ -129,6 +129,8 @@ def alarms(link: Link, board: Board, health: EngineHealth | None) -> list[str]:
         found.append(f"connection to the engine lost: {why}. Calls may go on there; connecting again …")
     if health is not None and not health.verifying:
         found.append(UNVERIFIED)
+    if health is not None and health.exposure.ok is False:
+        found.append(f"nobody reaches us from outside: {health.exposure.error}; {health.exposure.fix}")
     if health is not None and health.stopping:
         found.append("the engine is stopping: live calls may finish, new ones are refused")
     return [*found, *(health.troubles if health else ())]
@@ -162,4 +164,10 @@ def missing_for(command: Command, call: Call | None, carrier: Abilities) -> str:
 
 def choices(themes: Iterable[str]) -> dict[str, list[str]]:
     """Words that complete a command's argument."""
-    return {"theme": sorted(themes), "copy": ["number", "line", "transcript"], "filter": ["ringing", "listening"]}
+    verdicts = ["refused", "ok", "replay"]
+    return {
+        "webhooks": verdicts,
+        "theme": sorted(themes),
+        "copy": ["number", "line", "transcript"],
+        "filter": ["ringing", "listening"],
+    }

@@ -7,7 +7,7 @@ with a strictly increasing `seq`. Readers ignore types and keys that they do not
 |---|---|
 | call.initiated | provider, direction, mode, from, to, message?, by?, media? (stream, native, inline) |
 | call.dialing | - (recorded before the carrier is asked) |
-| call.accepted | providerCallId (the carrier took the dial, or announced an inbound call) |
+| call.accepted | providerCallId, was? (the carrier took the dial, announced an inbound call, or renamed it) |
 | call.ringing, call.answered, call.active | - |
 | call.waiting | seconds, earlier (calls of that number), attestation? (a stranger waits until a person decides) |
 | call.admitted | verdict (once, always, no), by, why? |
@@ -17,6 +17,7 @@ with a strictly increasing `seq`. Readers ignore types and keys that they do not
 | call.returned | why (the transfer is over and the call is ours again) |
 | call.ended | reason (an end state), by? (caller, agent, operator, carrier, engine), detail? |
 | call.error | code, message, hint? |
+| call.cost | total (amount and currency, in the carrier's words), billedSeconds? (often after the end) |
 | webhook.received | verdict (ok, refused, replay), why, ms, matched, effect, type, method, path, form?, tried? |
 | stream.opened | streamId |
 | stream.started | streamId, encoding, sampleRate |
@@ -39,8 +40,12 @@ with a strictly increasing `seq`. Readers ignore types and keys that they do not
 | reply.failed | turn, error, hint?, late? (the answer may still come) |
 | reply.late | turn, text, spoken (an answer that came after its time; not spoken when the talk had moved on) |
 | dtmf.received, dtmf.sent | digits, by? |
-| floor.changed | holder (agent, operator, held), by |
-| exposure.changed, exposure.probed | provider, publicUrl, ok, ms?, error? |
+| floor.changed | holder (agent, operator, held), by, why? (the engine took it from somebody who is gone) |
+| microphone.changed | live, by, why? (a person's own voice goes to the caller, or no longer does) |
+| operator.said | text, startedAt (epoch ms), ms, by, error? (why nobody knows the words): through the microphone |
+| operator.hint | text, by (for the brain; the caller does not hear it) |
+| exposure.changed | provider, publicUrl, ok, error?, hint? |
+| exposure.probed | publicUrl, ok, ms?, step?, cause?, error?, fix? (a look from outside, when its verdict changed) |
 | operator.acted | action, by, plus what was given |
 | engine.started | version, pid, provider |
 | engine.stopped | why |
@@ -73,6 +78,7 @@ EVENT_TYPES: frozenset[str] = frozenset(
         "call.returned",
         "call.ended",
         "call.error",
+        "call.cost",
         "webhook.received",
         "stream.opened",
         "stream.started",
@@ -98,6 +104,9 @@ EVENT_TYPES: frozenset[str] = frozenset(
         "dtmf.received",
         "dtmf.sent",
         "floor.changed",
+        "microphone.changed",
+        "operator.said",
+        "operator.hint",
         "exposure.changed",
         "exposure.probed",
         "operator.acted",

@@ -7,8 +7,9 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any, Final
 
-LIMITS_MS: Final[Mapping[str, int]] = {"twilio": 15_000}
-"""How long carriers wait for an answer. Twilio: the total time-out of its webhooks (docs, connection overrides)."""
+LIMITS_MS: Final[Mapping[str, int]] = {"twilio": 15_000, "plivo": 15_000}
+"""How long carriers wait for an answer. Twilio: the total time-out of its webhooks (docs, connection overrides).
+Plivo: XML documents within 15 s (docs). Telnyx leaves it to the application (webhook_timeout_secs, at most 30)."""
 DEFAULT_LIMIT_MS: Final = 15_000
 BOUNDS_MS: Final = (5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 15_000)
 """Upper ends of the histogram's buckets; one more is for what took longer."""

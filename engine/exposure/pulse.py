@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 SOON_SECONDS: Final = 3.0
 """Until the next look after one that is not like those before: doubts are settled quickly."""
-LOOK_SECONDS: Final = 45.0
+LOOK_SECONDS: Final = 55.0
 """All steps together have less; this is for what nobody thought of."""
 GOOD_AGAIN: Final = 2
 

@@ -81,6 +81,7 @@ async def test_the_exposure_line_says_how_the_address_looks_from_outside_and_how
         made.client.health_answer = {**HEALTH, "exposure": {**exposure, "probe": dead}}
         assert await made.shows("✗ from outside: localhost:9 refuses connections → is the tunnel up")
         assert "outside ✗ dead" in made.text()
+        assert "! nobody reaches us from outside: localhost:9 refuses connections; is the tunnel up" in made.text()
 
 
 async def test_one_look_that_failed_is_no_alarm() -> None:

@@ -167,6 +167,13 @@ class EchoEngine:
     async def latency(self, last: int = 200) -> Mapping[str, Any]:
         return {"stt": {"count": len(await self.log.read_turns(last))}}
 
+    async def probe(self) -> Mapping[str, Any] | None:
+        return {"ok": True, "cause": "", "steps": []}
+
+    async def checks(self, *, online: bool) -> Mapping[str, Any]:
+        found = {"id": "online" if online else "static", "ok": True, "message": "fine", "fix": ""}
+        return {"ok": True, "checks": [found]}
+
     def health(self) -> Mapping[str, Any]:
         return {"engine": {"version": "test"}, "slots": {"live": len(self.live_calls())}}
 

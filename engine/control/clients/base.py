@@ -15,8 +15,8 @@ from engine.control.feed import Batch
 READ_S: Final = 30.0
 DIAL_S: Final = 90.0
 TALK_S: Final = 15 * 60.0
-PROBE_S: Final = 60.0
-CHECKS_S: Final = 120.0
+PROBE_S: Final = 90.0
+CHECKS_S: Final = 180.0
 """Limits in seconds. The engine has tighter ones of its own; these are for one that no longer answers."""
 
 
