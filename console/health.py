@@ -62,6 +62,15 @@ def read_health(health: Mapping[str, Any]) -> EngineHealth:
 def _exposure(part: Mapping[str, Any]) -> Exposure:
     probe = _part(part, "probe")
     state = probe.get("state")
+    if part.get("ok") is False:
+        return Exposure(
+            provider=_word(part, "provider"),
+            ok=False,
+            error=_word(part, "error"),
+            fix=_word(part, "hint"),
+            looked=True,
+            failing=True,
+        )
     return Exposure(
         provider=_word(part, "provider"),
         public_url=_word(part, "publicUrl"),

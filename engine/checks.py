@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 from engine.check import Check
 from engine.config import DEFAULT, Config, Loaded, has_public_address, ignored, is_loopback, missing
 from engine.config.speech import Tts
+from engine.exposure.ready import tunnel_ready
 from engine.speech.brains.factory import make_brain
 from engine.speech.factory import make_recogniser, make_voice
 from engine.speech.local_extra import (
@@ -58,6 +59,7 @@ def run_checks(loaded: Loaded, state_dir: Path) -> Iterator[Check]:
     yield _brain(config)
     yield _audio_device()
     yield _public_address(config)
+    yield from tunnel_ready(config, state_dir)
     yield _signatures(config)
     yield _port("port", config.serve.bind, config.serve.port, "serve.port", state_dir)
     if config.control.port is not None:
