@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 from engine.check import Check
 from engine.config import DEFAULT, Config, Loaded, has_public_address, ignored, is_loopback, missing
 from engine.config.speech import Tts
+from engine.exposure.reach import carrier_is_near
 from engine.exposure.ready import tunnel_ready
 from engine.speech.brains.factory import make_brain
 from engine.speech.factory import make_recogniser, make_voice
@@ -37,7 +38,7 @@ from engine.store.errors import from_os
 from engine.web.ports import who_listens
 
 AUDIO_SECONDS: Final = 10.0
-CARRIERS: Final = frozenset({"mock", "twilio"})
+CARRIERS: Final = frozenset({"mock", "twilio", "telnyx", "plivo"})
 """What this version can use. A test holds this against the factory, which would start the simulator."""
 _AUDIO_PROBE: Final = """
 import sounddevice
@@ -190,7 +191,7 @@ def _public_address(config: Config) -> Check:
         tailscale = f"tailscale {config.tailscale.mode}"
         return Check("public-url", True, config.tunnel.provider if config.tunnel.provider != "none" else tailscale)
     host = urlsplit(config.public_url).hostname or ""
-    if is_private(config.public_url):
+    if is_private(config.public_url) and not carrier_is_near(config):
         return Check(
             "public-url", False, f"{host} can not be reached from the internet", "set public_url to a public address"
         )
@@ -218,6 +219,9 @@ def _signatures(config: Config) -> Check:
             "webhooks are NOT verified: anybody on this machine can fake calls",
             "remove skip_signature_verification",
         )
+    if config.provider == "plivo" and config.plivo.allow_signature_v2:
+        weak = "webhooks are verified, weakly: those signed by V2 only may say what they like"
+        return Check("signatures", True, weak, "remove plivo.allow_signature_v2 once Plivo signs by V3")
     return Check("signatures", True, "webhooks are verified")
 
 

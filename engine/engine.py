@@ -7,13 +7,13 @@ import logging
 import os
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AbstractContextManager, AsyncExitStack
 from pathlib import Path
 from typing import Any, Final
 
 from engine import __version__
 from engine.admission import WaitingRoom
-from engine.api import EngineApi, Listening, Page, Refusal, ReplayInto
+from engine.api import EngineApi, Listening, Microphone, Page, Refusal, ReplayInto
 from engine.book import KEEP_ENDED, CallBook
 from engine.calls import Call, Cursor, Draft, Event, Floor, Mode, fold, report
 from engine.calls.policy import Decision
@@ -27,6 +27,7 @@ from engine.exposure.address import Exposure
 from engine.exposure.port import Address
 from engine.exposure.probing import Probing
 from engine.exposure.repoint import Repointer, may_repoint
+from engine.floor import Floors
 from engine.inbound import CarrierEvents
 from engine.lag import LagMeter
 from engine.live.alerts import Alerts
@@ -99,6 +100,7 @@ class Engine(EngineApi):
         self._operations = Operations(
             config, carrier, self._recorder, self._book, self._calls, tokens, self._hang_ups
         )
+        self._floors = Floors(config.floor, self._recorder, self._book, self._calls)
         self._exposure = Exposure(config, self._recorder.post, state_dir)
         self._ticker = Ticker()
         self._lag = LagMeter()
@@ -156,9 +158,7 @@ class Engine(EngineApi):
         self._repointer = Repointer(carrier, list(filter(None, numbers)), self._recorder.post)
         self._exposure.subscribe(self._reached_at)
         self._ledger = Ledger(config, event_log, lambda: local_origin(config.serve.bind, self._web.port))
-        pipeline = WebhookPipeline(
-            carrier, config.serve.path, self._exposure, act, self._webhook_seen, self._ledger
-        )
+        pipeline = WebhookPipeline(carrier, config.serve.path, self._exposure, act, self._webhook_seen, self._ledger)
         self._webhook_desk = WebhookDesk(
             self._ledger,
             pipeline,
@@ -217,6 +217,7 @@ class Engine(EngineApi):
             stack.push_async_callback(self._flush)
             stack.push_async_callback(self._waiting_room.close)
             stack.push_async_callback(self._alerts.close)
+            stack.push_async_callback(self._floors.close)
             if self._commands is not None:
                 stack.push_async_callback(self._commands.close)
             self._waiting_room.restore(await self._log.always_admitted())
@@ -350,15 +351,19 @@ class Engine(EngineApi):
         )
 
     async def speak(self, call_id: str, message: str, by: str = "") -> None:
+        self._floors.check(call_id, by)
         await self._operations.speak(call_id, message, by)
 
     async def continue_call(self, call_id: str, message: str, by: str = "") -> str:
+        self._floors.check(call_id, by)
         return await self._operations.ask(call_id, message, by)
 
     async def send_dtmf(self, call_id: str, digits: str, by: str = "") -> None:
+        self._floors.check(call_id, by)
         await self._operations.send_dtmf(call_id, digits, by)
 
     async def transfer(self, call_id: str, to: str, by: str = "") -> None:
+        self._floors.check(call_id, by)
         await self._operations.transfer(call_id, to, by, self._exposure.webhook_url())
 
     async def end(self, call_id: str, by: str = "") -> None:
@@ -375,8 +380,18 @@ class Engine(EngineApi):
     async def forget_caller(self, number: str, by: str = "") -> None:
         await self._waiting_room.forget(number, by)
 
-    async def set_floor(self, call_id: str, holder: Floor, by: str = "") -> None:
-        await self._operations.set_floor(call_id, holder, by)
+    async def set_floor(self, call_id: str, holder: Floor, by: str = "", take_over: bool = False) -> None:
+        await self._floors.set(call_id, holder, by, take_over=take_over)
+
+    async def hint(self, call_id: str, message: str, by: str = "") -> None:
+        self._floors.check(call_id, by)
+        await self._operations.hint(call_id, message, self._parts.brain, by)
+
+    async def microphone(self, call_id: str, by: str = "") -> Microphone:
+        return await self._floors.microphone(call_id, by)
+
+    def attend(self, by: str) -> AbstractContextManager[None]:
+        return self._floors.attend(by)
 
     # -- reading (EngineApi) ------------------------------------------------------------------
 

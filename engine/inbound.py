@@ -78,18 +78,29 @@ class CarrierEvents:
         if event.type == "ignored":
             matched = call.call_id if call is not None else None
             return Outcome((), matched, f"nothing: {event.detail or event.raw_type}")
+        if event.type == "cost" or (event.type == "trouble" and call is None):
+            return await self._noted(call, event)
         if call is None and event.type == "incoming":
             return await self._incoming(event)
         if call is None or not call.live:
             return await self._reply(call, event)
         return await self._known(call, event)
 
+    async def _noted(self, call: Call | None, event: CarrierEvent) -> Outcome:
+        """What belongs to no call, or to one that may be over."""
+        if call is None or event.type != "cost":
+            return Outcome((), None, f"nothing: {event.detail or 'no call matches this cost'}")
+        seconds = {"billedSeconds": event.duration_s} if event.duration_s is not None else {}
+        await self._recorder.record(Draft("call.cost", call.call_id, {"total": event.cost, **seconds}))
+        return Outcome((), call.call_id, f"cost: {event.cost}")
+
     def _find(self, event: CarrierEvent) -> Call | None:
         """Match by the carrier's id, or by ours where it was handed back; never when the two disagree."""
-        call = self._book.by_carrier(event.provider_call_id)
+        names = [event.provider_call_id, *([event.dialled_as] if event.dialled_as else [])]
+        call = next((found for name in names if (found := self._book.by_carrier(name)) is not None), None)
         if call is None and event.call_id:
             call = self._book.get(event.call_id)
-            if call is not None and call.provider_call_id not in (None, event.provider_call_id):
+            if call is not None and call.provider_call_id not in (None, *names):
                 return None
         return call
 
@@ -109,20 +120,27 @@ class CarrierEvents:
         """What an event says, as facts, and in a word."""
         drafts: list[Draft] = []
         live = self._calls.get(call.call_id)
-        if call.provider_call_id is None:
-            drafts.append(Draft("call.accepted", call.call_id, {"providerCallId": event.provider_call_id}))
+        if call.provider_call_id != event.provider_call_id:
+            was = {"was": call.provider_call_id} if call.provider_call_id is not None else {}
+            drafts.append(Draft("call.accepted", call.call_id, {"providerCallId": event.provider_call_id, **was}))
         if live is not None:
             drafts += live.machine.verdict(event.answered_by)
         if event.type in _STATE_FACTS:
             drafts.append(Draft(_STATE_FACTS[event.type], call.call_id))
         if event.type in ("answered", "machine"):
             drafts += notice.started(call)
+        elif event.type == "dtmf" and live is not None and live.streaming:
+            return "nothing: the stream tells the keys", drafts
+        elif event.type == "trouble":
+            drafts.append(Draft("call.error", call.call_id, {"code": "carrier_setup", "message": event.detail}))
         elif event.type == "dtmf":
             drafts.append(Draft("dtmf.received", call.call_id, {"digits": event.digits, "by": "caller"}))
         elif event.type == "stream_failed" and live is not None and live.streaming:
             return "nothing: a newer stream is up", drafts
         elif event.type == "stream_failed":
             drafts.append(Draft("call.error", call.call_id, {"code": "stream_failed", "message": event.detail}))
+        elif event.type == "fetches" and live is not None:
+            drafts += live.handover.facts(call.call_id)
         elif event.type == "transfer_over":
             drafts += self._calls.closing_facts(call.call_id) if event.reached else []
             drafts += transfer.over(call, event, live.handover if live is not None else None)
@@ -130,6 +148,8 @@ class CarrierEvents:
             closing = self._calls.closing_facts(call.call_id, event.duration_s)
             facts = self._end_of(call, event, cut=notice.was_cut(closing) and call.mode == "notify")
             drafts += [*closing, Draft("call.ended", call.call_id, facts)]
+            if event.cost:
+                drafts.append(Draft("call.cost", call.call_id, {"total": event.cost}))
             return f"ended: {facts['reason']}", drafts
         return event.type, drafts
 
@@ -146,6 +166,9 @@ class CarrierEvents:
         ours = self._operations.ending(call.call_id)
         if ours is not None and reason in (State.COMPLETED, State.HANGUP_BOT):
             return ours
+        theirs = "caller" if call.direction == "inbound" else "callee"
+        if event.hung_up == theirs and reason in (State.COMPLETED, State.HANGUP_BOT):
+            reason = State.HANGUP_USER
         taken_by = call.answered_by or event.answered_by or ""
         reason = machine.ended_as(taken_by, self._config.outbound.answering_machine, reason)
         if cut and reason is State.COMPLETED:
@@ -176,6 +199,8 @@ class CarrierEvents:
                 return self._operations.notice(call.call_id, call.message, self._webhook_url())
             case "after_notice":
                 return machine.after_notice(call)
+            case "ordered":
+                return event.ordered
             case "listen":
                 return await self._listen(call, event)
             case _:

@@ -12,7 +12,7 @@ from typing import Final
 
 from engine.api import Refusal
 from engine.book import CallBook
-from engine.calls import Call, Draft, Floor, Mode, Speaker, State
+from engine.calls import Call, Draft, Mode, Speaker, State
 from engine.calls.call import Media
 from engine.calls.policy import are_dtmf, is_e164
 from engine.carriers.base import Carrier, CarrierError, DialOrder, Document
@@ -27,6 +27,7 @@ from engine.live.parts import Parts
 from engine.live.registry import LiveCalls, StreamTokens
 from engine.live.transfer import Transfers
 from engine.recorder import Recorder
+from engine.speech.ports import Brain, takes_hints
 from engine.store import StoreError
 
 log = logging.getLogger(__name__)
@@ -95,7 +96,7 @@ class Operations:
             webhook_url=webhook_url,
             ring_timeout_ms=self._config.ring_timeout_ms,
             max_duration_seconds=self._config.max_duration_seconds,
-            inline=self.notice(call_id, message, webhook_url) if media == "inline" else (),
+            inline=self._inline(parts, call_id, message, media, webhook_url),
             dtmf_sequence=dtmf_sequence,
             detect_machine=detects,
         )
@@ -105,6 +106,14 @@ class Operations:
         finally:
             self._dialing.discard(call_id)
         return call_id
+
+    def _inline(self, parts: Parts, call_id: str, message: str, media: Media, webhook_url: str) -> Document:
+        """What goes with the dial: a notice, or the stream where the carrier asks for nothing at the answer."""
+        if media == "inline":
+            return self.notice(call_id, message, webhook_url)
+        if media == "stream" and not self._carrier.capabilities.answers_by_reply:
+            return self.connect_document(call_id, parts.stream_url(), webhook_url)
+        return ()
 
     def _check_dial(self, to: str | None, message: str, mode: Mode, dtmf_sequence: str) -> tuple[str, str]:
         """Everything that can be refused without asking the carrier. Returns the two numbers."""
@@ -263,15 +272,26 @@ class Operations:
         """Why we are ending a call just now (`reason`, `by`, `detail`), if we are."""
         return self._hang_ups.under_way(call_id)
 
-    async def set_floor(self, call_id: str, holder: Floor, by: str) -> None:
-        """Who speaks for our side."""
-        live = self._calls.connected(call_id)
-        await self._recorder.record(Draft("floor.changed", live.call_id, {"holder": holder, "by": by}))
-        live.set_floor(holder)
+    async def hint(self, call_id: str, message: str, brain: Brain, by: str) -> None:
+        """Tell the brain something that the caller does not hear."""
+        text = _checked(message)
+        live = self._with_us(call_id)
+        if not takes_hints(brain) and not live.held_by_model:
+            raise Refusal(
+                "not_supported",
+                f"the brain {brain.name} follows no hints",
+                "say a line yourself, or use response.provider openai or command",
+            )
+        await self._recorder.record(Draft("operator.hint", live.call_id, {"text": text, "by": by}))
+        live.hint(text)
 
     def connect_document(self, call_id: str, stream_url: str, webhook_url: str) -> Document:
         """The instructions that hand a call's audio to us."""
         return (connect(call_id, stream_url, webhook_url, self._tokens.current(call_id)),)
+
+    def awaits_stream(self, call_id: str) -> bool:
+        """The carrier was told where a call's stream goes, and it has not come yet."""
+        return self._tokens.awaits(call_id)
 
     def _with_us(self, call_id: str) -> LiveCall:
         """A call whose caller can hear us. Raises Refusal."""

@@ -33,7 +33,13 @@ class Capabilities:
     alerts: bool = False
     """The carrier notes trouble with a call of its own accord and can be asked for it."""
     answers_by_reply: bool = True
-    """An inbound call is answered by the document in the webhook's reply, not by a REST command."""
+    """Documents go with the replies to webhooks. Where not, replies are mere acknowledgements, documents are carried
+    out by commands (`Carrier.answer`), a stream goes with the dial, and the carrier tells when a line was `said`."""
+    fetches_instructions: bool = False
+    """New instructions for a live call do not go with the REST command: the carrier asks an address of ours for
+    them, so `instruct` takes a lone `Redirect`."""
+    asks_by_get: bool = False
+    """Webhooks may be GET requests with everything in the query."""
 
     def to_json(self) -> dict[str, bool]:
         """As health shows them."""
@@ -112,14 +118,21 @@ CarrierEventType = Literal[
     "silence",
     "dtmf",
     "machine",
+    "fetches",
     "transfer_over",
     "ended",
     "stream_failed",
+    "said",
+    "cost",
+    "trouble",
     "ignored",
 ]
 """`asks`: the carrier wants the next document of a call that goes on (a redirect came due). `partial`, `speech` and
 `silence`: what a `Listen` heard. `machine`: the verdict of answering machine detection, in `answered_by`.
-`transfer_over`: the leg that a transfer dialled is over; `detail` says how, `reached` whether anybody took it."""
+`fetches`: the carrier comes for a document that we ordered by REST; it is in `ordered`.
+`transfer_over`: the leg that a transfer dialled is over; `detail` says how, `reached` whether anybody took it.
+`said`: the carrier's own voice has come to its end. `cost`: what a call cost, often after its end. `trouble`: what
+the carrier sends can not be used, and `detail` says what a person has to set right."""
 
 AnsweredBy = Literal["human", "machine", "machine_end", "fax", "unknown"]
 """Who took a call. machine: its greeting still runs. machine_end: a message can be left now."""
@@ -142,17 +155,25 @@ class CarrierEvent:
     text: str = ""
     """What the carrier's own recogniser heard."""
     turn: str = ""
-    """The token of the `Listen` that this answers."""
+    """The token of the `Listen` that this answers, or of the document that asks."""
     answered_by: AnsweredBy | None = None
     reached: bool = False
     duration_s: int | None = None
     """How long an ended call was connected, in seconds, where the carrier says so."""
+    hung_up: Literal["", "caller", "callee"] = ""
+    """Which end of the line ended the call, where the carrier says so: the one that called, or that was called."""
+    cost: str = ""
+    """An amount and its currency, as the carrier writes them."""
     attestation: str = ""
     """What the carrier says about an inbound caller's number, in its own word (STIR/SHAKEN), if anything."""
     reason: State | None = None
     """Why the call ended."""
     detail: str = ""
     raw_type: str = ""
+    dialled_as: str = ""
+    """The id that `dial` gave for this call, where the carrier has another one for it by now."""
+    ordered: Sequence[Verb] = ()
+    """What the reply has to be, where the request's own, signed address says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,7 +371,7 @@ class Carrier(Protocol):
         """Let go of it."""
 
     async def register_number(self, number: str, webhook_url: str) -> None:
-        """Have calls to our number reported to `webhook_url`; nothing on carriers where a person sets that."""
+        """Have calls to our number reported to `webhook_url`. Only called where the configuration allows it."""
 
     async def dial(self, order: DialOrder) -> str:
         """Place a call; returns the carrier's id. Never sent twice: kind `unknown` means ask `find`."""
@@ -367,8 +388,12 @@ class Carrier(Protocol):
     async def hang_up(self, provider_call_id: str) -> None:
         """End a call. One that is already over is a success."""
 
-    async def answer(self, provider_call_id: str, document: Document) -> None:
-        """Answer an inbound call, on carriers that need a command for it."""
+    async def answer(self, provider_call_id: str, document: Document, *, pick_up: bool = True) -> None:
+        """Carry out a document by commands, on carriers that do not take it in a reply. Again: nothing more happens.
+
+        `pick_up`: the call comes in and is not answered yet, so that is done first, unless it is rejected. Where the
+        call ends after a `Say`, whoever learns that it was `said` hangs up.
+        """
 
     async def send_dtmf(self, provider_call_id: str, digits: str) -> None:
         """Play keys into the call without losing its stream."""

@@ -159,7 +159,7 @@ class MockCarrier:
         if status != 404:
             self._expect(status, value, "hang up")
 
-    async def answer(self, provider_call_id: str, document: Document) -> None:
+    async def answer(self, provider_call_id: str, document: Document, *, pick_up: bool = True) -> None:
         raise CarrierError("the simulated carrier answers by the reply to its webhook", code="not_supported")
 
     async def send_dtmf(self, provider_call_id: str, digits: str) -> None:

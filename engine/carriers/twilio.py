@@ -167,7 +167,7 @@ class TwilioCarrier:
             if error.kind != "gone":
                 raise
 
-    async def answer(self, provider_call_id: str, document: Document) -> None:
+    async def answer(self, provider_call_id: str, document: Document, *, pick_up: bool = True) -> None:
         raise CarrierError("Twilio answers a call by the reply to its webhook", code="not_supported")
 
     async def send_dtmf(self, provider_call_id: str, digits: str) -> None:

@@ -46,6 +46,14 @@ class Telnyx(Section):
     stream_target_legs: Literal["self", "opposite", "both"] = Field(
         default="self", description="Which leg hears what we send into the media stream: self, opposite or both."
     )
+    stream_codec: Literal["PCMU", "PCMA"] = Field(
+        default="PCMU", description="What the media stream carries: PCMU, or PCMA where telephone lines are A-law."
+    )
+    machine_detection: Literal["standard", "premium"] = Field(
+        default="standard", description="Which of Telnyx's detections finds out who answers: standard or premium."
+    )
+    voice: str = Field(default="AWS.Polly.Joanna", description="Telnyx's own voice, for calls without streaming.")
+    language: str = Field(default="en-US", description="Language of Telnyx's own recognition.")
 
 
 class Plivo(Section):
@@ -54,6 +62,15 @@ class Plivo(Section):
     auth_id: str | None = Field(default=None, description="Auth ID.")
     auth_token: Secret | None = Field(default=None, description="Auth token; it also signs Plivo's webhooks.")
     api_base_url: WebUrl | None = Field(default=None, description="Another address for Plivo's REST interface.")
+    main_auth_token: Secret | None = Field(
+        default=None, description="The main account's auth token, where auth_id is a subaccount's: it signs as well."
+    )
+    allow_signature_v2: bool = Field(
+        default=False,
+        description="Take webhooks that are signed by V2 only. That is weak: it does not cover what they say.",
+    )
+    voice: str = Field(default="Polly.Joanna", description="Plivo's own voice, for calls without streaming.")
+    language: str = Field(default="en-US", description="Language of Plivo's own voice and recognition.")
 
 
 Manner = Literal[

@@ -57,7 +57,7 @@ def decide(setting: Setting, answered_by: AnsweredBy) -> Action:
 def ended_as(answered_by: str, setting: Setting, reason: State) -> State:
     """Why a call is over that the carrier calls completed: one that a machine took was no conversation."""
     machine = answered_by in ("machine", "machine_end", "fax") and setting in ("hang_up", "leave_message")
-    return State.VOICEMAIL if machine and reason is State.COMPLETED else reason
+    return State.VOICEMAIL if machine and reason in (State.COMPLETED, State.HANGUP_USER) else reason
 
 
 def notice(message: str, config: Config, again_url: str, *, detects: Detection) -> Document:
@@ -189,6 +189,8 @@ class Machine:
         ending = await line.done
         if ending == "failed":
             self._give_up(State.FAILED, f"the message was not left: {line.error}")
+        elif ending == "heard" and not self._parts.carrier.capabilities.answers_by_reply:
+            self._end(State.VOICEMAIL, "the message was left on the answering machine")  # it does not hang up itself
         elif self._person_has_it():
             self.talks = False
 

@@ -54,6 +54,8 @@ class Native:
             lambda: nobody_is_cut_off(self.ears.in_turn),
             post,
             now_ms,
+            by_reply=parts.carrier.capabilities.answers_by_reply,
+            fetches=parts.carrier.capabilities.fetches_instructions,
         )
         self.ears = NativeEars(call.call_id, hears, post, parts.recorder.ephemeral, now_ms, self.mouth.wake)
         self.mouth.on_gone = self._called_over
@@ -80,6 +82,8 @@ class Native:
             case "dtmf" if not late:
                 self.mouth.stopped()
                 self.ears.silence()
+            case "said" if not late:
+                self.mouth.said()
             case "silence" if not late:
                 self.mouth.played()
                 self.ears.silence()
@@ -92,7 +96,8 @@ class Native:
         """What the carrier does next. Where it is told of the call for the first time, perhaps once more, it has not
         said yet what we believe it says."""
         late = self._documents.is_late(event.turn)
-        return self.mouth.document(late=late, again=event.type in ("incoming", "initiated", "answered"))
+        again = event.type in ("incoming", "initiated", "answered")
+        return self.mouth.document(late=late, again=again, token=event.turn)
 
     async def watch(self) -> None:
         """Notice the end of a call that nobody tells us of, for the life of the call."""

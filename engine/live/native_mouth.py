@@ -63,8 +63,18 @@ class NativeMouth(Speaking):
         may_speak: Callable[[], bool],
         post: Callable[..., None],
         now_ms: Callable[[], float],
+        *,
+        by_reply: bool = True,
+        fetches: bool = False,
     ) -> None:
+        """`by_reply`: the carrier reads documents, so that one stops the caller's words, and may be fetched. One that
+        takes commands goes on listening, and its voice goes on when the caller speaks. `fetches`: it takes no document
+        in a request, only the address of one."""
         super().__init__(call_id, post, now_ms)
+        self._by_reply = by_reply
+        self._fetches = fetches
+        self._ordered = ""
+        """The token by which the carrier comes for a document that it was told to fetch."""
         self._documents = documents
         self._instruct = instruct
         self._may_speak = may_speak
@@ -121,6 +131,15 @@ class NativeMouth(Speaking):
             self._post(self._was_heard(line, _length_ms(line), confirmed=True))
         self.wake()
 
+    def said(self) -> None:
+        """The carrier's voice has come to an end: of what we believe it says, unless that would be far too early.
+        Then it was what it said before."""
+        elapsed = self._now_ms() - self._began_ms
+        for line in self._at(Stage.PLAYING):
+            if line.kind != "keys" and elapsed >= _length_ms(line) * HEARD_SHARE:
+                self._post(self._was_heard(line, _length_ms(line), confirmed=True))
+        self.wake()
+
     def stopped(self) -> None:
         """The caller has spoken or pressed a key, which ended the document."""
         self._stop_playing()
@@ -131,11 +150,17 @@ class NativeMouth(Speaking):
         self._hush = True
         self.wake()
 
-    def document(self, *, late: bool = False, again: bool = False) -> Document:
+    def document(self, *, late: bool = False, again: bool = False, token: str = "") -> Document:
         """What the carrier does next, since it asks. `late`: for something that was replaced meanwhile, so this will
-        hardly be used. `again`: it has not got the document before."""
+        hardly be used. `again`: it has not got the document before. `token`: what it comes for, where it says so."""
         playing = next(self._at(Stage.PLAYING), None)
-        if late or self._on_its_way is not None or (playing is not None and not again):
+        way = self._on_its_way
+        if fetched := bool(token) and token == self._ordered:
+            # It may be here before the answer to the command that sent it.
+            self._ordered, again = "", True
+            if way is not None and way.told is None:
+                way.taken = True
+        if late or (way is not None and not fetched) or (playing is not None and not again):
             return self._documents.tell(None)[1]
         self._asked_until, self._open = None, True
         self.wake()
@@ -161,14 +186,17 @@ class NativeMouth(Speaking):
     def _may_send(self) -> bool:
         if not self._open or self._asked_until is not None or self._now_ms() < self._not_before:
             return False
+        if self._hush and not self._by_reply:
+            return True  # a command that silences the carrier takes no word from the caller
         wanted = self._hush or (not self.speaking and any(self._at(Stage.QUEUED)))
         return wanted and self._may_speak()
 
     async def _send(self) -> None:
         """Give the carrier the next line, or silence in place of what it says."""
-        line = None if self.speaking else next(self._at(Stage.QUEUED), None)
-        if line is not None and len(line.text) > FETCHED:
-            way, document = _OnItsWay(None, line), self._documents.ask()
+        line = None if self.speaking or not self._may_speak() else next(self._at(Stage.QUEUED), None)
+        if self._fetches or (line is not None and self._by_reply and len(line.text) > FETCHED):
+            way = _OnItsWay(None, line)
+            self._ordered, document = self._documents.ask()
         else:
             told, document = self._documents.tell(line)
             way = _OnItsWay(told, line)

@@ -49,6 +49,15 @@ class StreamTokens:
         del self._tokens[call_id]
         return True
 
+    def awaits(self, call_id: str) -> bool:
+        """A token was given out for this call and not used yet: a stream may be on its way."""
+        return call_id in self._tokens
+
+    def knows(self, token: str) -> bool:
+        """The token is good for one of our calls. Compared in constant time."""
+        given = token.encode("utf-8", "replace")
+        return any([hmac.compare_digest(known.encode(), given) for known in self._tokens.values()])
+
     def drop(self, call_id: str) -> None:
         """The call is over."""
         self._tokens.pop(call_id, None)

@@ -22,6 +22,7 @@ from engine.live.realtime import Realtime
 from engine.live.routes import voice_name
 from engine.live.transfer import Handover
 from engine.live.turn_settings import turn_settings
+from engine.media.playout import Playout
 from engine.media.session import MediaSession
 from engine.media.turns import TurnTaker
 from engine.media.vad import Gate
@@ -84,15 +85,15 @@ class Streamed:
             parts.now_ms,
         )
         self.mouth.on_line = self.ears.our_line
+        self.on_playout: Callable[[Playout | None], None] = lambda playout: None
+        """Told when a stream is up, and when none is: for voices beside the mouth's."""
 
     async def run(self) -> None:
         """Hear the caller, where anybody listens to them, for the life of the call."""
         if self._listens:
             await self.ears.run()
 
-    async def greet(
-        self, prepared: Prepared, greet: Callable[[Prepared], None]
-    ) -> None:
+    async def greet(self, prepared: Prepared, greet: Callable[[Prepared], None]) -> None:
         """Call `greet` when the stream is up and, in a conversation, we can hear."""
         await self.up.wait()
         if self._listens:
@@ -118,7 +119,9 @@ class Streamed:
         self._listeners.attach(session)
         if self._parts.config.turn_taking.echo_guard:
             session.add_tap(self._our_voice)
+        session.on_trouble = self._trouble
         self.mouth.attach(session.playout)
+        self.on_playout(session.playout)
         self.up.set()
         self._over.clear()
         try:
@@ -132,13 +135,22 @@ class Streamed:
                 self.up.clear()
                 self._over.set()
                 self.mouth.detach()
+                self.on_playout(None)
         if self._session is None:
             self._spawn(self._recover({**facts, "why": why}))
+
+    def _trouble(self, why: str) -> None:
+        """The carrier refused frames of ours; the stream goes on."""
+        self.post_fact("call.error", {"code": "stream_trouble", "message": f"the carrier about our audio: {why}"})
 
     def _our_voice(self, side: str, payload: bytes) -> None:
         """What goes to the caller may come back from them."""
         if side == "agent":
             self.ears.echo.sent(payload)
+
+    def press(self, digits: str) -> bool:
+        """Play telephone keys by a frame of the stream; False where there is no stream or no such frame."""
+        return self._session is not None and self._session.press(digits)
 
     async def ended(self) -> None:
         """Return when no media stream is up."""

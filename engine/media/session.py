@@ -18,7 +18,16 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from engine.media.levels import LevelMeter
 from engine.media.playout import LEAD_MS, Playout
 from engine.media.ticker import Ticker
-from engine.media.wire import DtmfReceived, MarkReturned, MediaFrame, MediaWire, Refused, Stopped
+from engine.media.wire import (
+    DtmfReceived,
+    MarkReturned,
+    MediaFrame,
+    MediaWire,
+    PressesKeys,
+    Refused,
+    Stopped,
+    Trouble,
+)
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +45,7 @@ SILENT_SECONDS: Final = 30
 """A carrier that sends nothing at all for this long is gone: live streams carry frames in silence too."""
 METER_FRAMES: Final = 6
 """Frames over which our side's level is taken; it is read about ten times a second."""
+MAX_TROUBLES: Final = 8
 CLOSE_SECONDS: Final = 2.0
 """How long what was sent may take to leave when we close."""
 
@@ -63,6 +73,8 @@ class SessionStats:
     """Messages beyond the rate limit; they were not read."""
     reasons: dict[str, int] = field(default_factory=dict)
     """Why frames were refused -> how many. The wire has a fixed list of reasons."""
+    troubles: list[str] = field(default_factory=list)
+    """What the carrier did not like about our frames."""
 
 
 def text_frame(text: bytes) -> bytes:
@@ -115,6 +127,8 @@ class MediaSession:
         self._timer: asyncio.TimerHandle | None = None
         self.stats = SessionStats()
         self.playout = Playout(wire, self._send, ticker, lead_ms=lead_ms)
+        self.on_trouble: Callable[[str], None] = lambda why: None
+        """Told what the carrier does not like about our frames."""
         self.playout.on_frame = self._agent_frame
         self.playout.on_failed = self._fail
 
@@ -199,8 +213,16 @@ class MediaSession:
             handler.on_dtmf(event.digit)
         elif isinstance(event, Stopped):
             self._end("the carrier ended the stream")
+        elif isinstance(event, Trouble):
+            self._trouble(event.why)
         elif isinstance(event, Refused):
             self._refused(event.why)
+
+    def _trouble(self, why: str) -> None:
+        """Told once for each reason, and not of more reasons than a person would read."""
+        if why not in self.stats.troubles and len(self.stats.troubles) < MAX_TROUBLES:
+            self.stats.troubles.append(why)
+            self.on_trouble(why)
 
     def _refused(self, why: str) -> None:
         self.stats.refused += 1
@@ -230,6 +252,13 @@ class MediaSession:
             transport.write(b"".join([text_frame(message) for message in messages]))
         if transport.get_write_buffer_size() > MAX_UNSENT:
             self._hang_up(WSCloseCode.TRY_AGAIN_LATER, "the carrier does not read: 1 MiB of audio waits for it")
+
+    def press(self, digits: str) -> bool:
+        """Have the carrier play telephone keys (0-9 A-D * #); False where its streams have no frame for that."""
+        if not isinstance(self._wire, PressesKeys) or self._why is not None or self._transport.is_closing():
+            return False
+        self._send((self._wire.keys(digits),))
+        return True
 
     def _agent_frame(self, payload: bytes) -> None:
         self._agent_meter.feed(payload)

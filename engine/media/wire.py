@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from engine.media.audio import AudioFormat
 
@@ -25,6 +25,8 @@ class Started:
     provider_call_id: str
     format: AudioFormat
     parameters: Mapping[str, str] = field(default_factory=dict)
+    unusable: str = ""
+    """Why its audio can not be used, in words for the operator; empty when it can."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +57,34 @@ class Stopped:
 
 
 @dataclass(frozen=True, slots=True)
+class Waits:
+    """A frame that came too early: its audio follows with that of the frames before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """The carrier does not like something about our frames. `why` is in its words, for the operator."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Refused:
     """A frame that is not in the carrier's protocol. `why` is safe to log."""
 
     why: str
 
 
-WireEvent = Connected | Started | MediaFrame | MarkReturned | DtmfReceived | Stopped | Refused
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """The carrier confirms something of which nothing follows."""
+
+    what: str
+
+
+WireEvent = (
+    Connected | Started | MediaFrame | Waits | MarkReturned | DtmfReceived | Stopped | Trouble | Noted | Refused
+)
 
 
 class MediaWire(Protocol):
@@ -78,3 +101,11 @@ class MediaWire(Protocol):
 
     def clear(self) -> bytes:
         """The frame that empties the carrier's playback buffer."""
+
+
+@runtime_checkable
+class PressesKeys(Protocol):
+    """A wire whose carrier plays telephone keys into the stream by itself."""
+
+    def keys(self, digits: str) -> bytes:
+        """The frame that plays `digits` (0-9 A-D * #), after the audio that was sent before."""

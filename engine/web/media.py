@@ -10,6 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -35,6 +36,8 @@ from engine.web.webhooks import UNSIGNED, Keeps
 
 log = logging.getLogger(__name__)
 
+RINGING_SECONDS: Final = 600.0
+"""The longest that a carrier lets a telephone ring."""
 MAX_BEFORE_START: Final = 20
 """Frames a carrier may send before its start frame."""
 
@@ -119,7 +122,7 @@ class MediaDoor:
         socket = web.WebSocketResponse(compress=False, max_msg_size=MAX_MESSAGE, decode_text=False)
         wire = self._carrier.wire()
         try:
-            with self._pending.one(request.remote or ""):
+            with self._place(request):
                 await socket.prepare(request)
                 started, call = await self._admit(request, socket, wire)
         except TooMany:
@@ -199,16 +202,31 @@ class MediaDoor:
         if self._complaints.take():
             log.info(message, *values)
 
+    def _place(self, request: web.Request) -> AbstractContextManager[None]:
+        """A place among the sockets that wait for their start frame. Who has a token is no stranger."""
+        return nullcontext() if self._expected(request) else self._pending.one(request.remote or "")
+
+    def _expected(self, request: web.Request) -> bool:
+        """The end of the path is the unused token of a live call."""
+        return self._tokens.knows(request.match_info.get("token", ""))
+
     async def _admit(
         self, request: web.Request, socket: web.WebSocketResponse, wire: MediaWire
     ) -> tuple[Started, Call]:
         """Wait for a start frame that proves where the socket belongs. Raises NotAdmitted."""
         try:
-            async with asyncio.timeout(self._settings.pre_start_timeout_ms / 1000):
+            async with asyncio.timeout(self._patience(request)):
                 started = await _wait_for_start(socket, wire)
         except TimeoutError:
             raise NotAdmitted(WSCloseCode.POLICY_VIOLATION, "no start frame in time") from None
         return started, self._owner(started, request)
+
+    def _patience(self, request: web.Request) -> float:
+        """Seconds that a socket may be without its start frame. One of a call that we place may open while the
+        telephone still rings, and starts at the answer: its carrier closes it when there is none."""
+        seconds = self._settings.pre_start_timeout_ms / 1000
+        early = self._carrier.capabilities.answers_by_reply is False and self._expected(request)
+        return seconds + RINGING_SECONDS if early else seconds
 
     def _owner(self, started: Started, request: web.Request) -> Call:
         call = self._book.by_carrier(started.provider_call_id)
@@ -217,6 +235,8 @@ class MediaDoor:
         token = started.parameters.get("token") or request.match_info.get("token", "")
         if not self._tokens.redeem(call.call_id, token):
             raise self._refused(call, started, WSCloseCode.POLICY_VIOLATION, "the stream token is not valid")
+        if started.unusable:
+            raise self._refused(call, started, WSCloseCode.UNSUPPORTED_DATA, started.unusable)
         if started.format != PHONE:
             why = f"{started.format} is not telephone audio"
             raise self._refused(call, started, WSCloseCode.UNSUPPORTED_DATA, why)

@@ -123,7 +123,7 @@ class FakeCarrier:
             await self.during_hang_up.wait()
         self._asked("hang_up")
 
-    async def answer(self, provider_call_id: str, document: Document) -> None:
+    async def answer(self, provider_call_id: str, document: Document, *, pick_up: bool = True) -> None:
         raise CarrierError("answered by the reply")
 
     async def send_dtmf(self, provider_call_id: str, digits: str) -> None:
