@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -94,15 +95,20 @@ class NgrokTunnel(Tunnel):
                 return self._address()
 
     async def close(self) -> None:
-        pid = self.pid or self._files.note.pid()
-        if pid is not None:
-            await end_group(pid)  # Its output ends, and with it pyngrok's waiting.
-        if self._starting is not None and not self._starting.done():
-            await asyncio.wait([self._starting])
+        while self._starting is not None and not self._starting.done():
+            # An agent that is only being started has no note yet. When it ends, so does pyngrok's waiting for it.
+            await self._end_agent()
+            await asyncio.wait([self._starting], timeout=ALIVE_SECONDS)
+        await self._end_agent()
         if self._settings is not None:
             await asyncio.to_thread(_let_go, self._settings)
         self.pid = self._settings = self._process = self._endpoint = self._starting = None
         await asyncio.to_thread(self._files.forget)
+
+    async def _end_agent(self) -> None:
+        pid = self.pid or self._files.note.pid()
+        if pid is not None:
+            await end_group(pid)
 
     # -- starting -----------------------------------------------------------------------------
 
@@ -174,7 +180,7 @@ class NgrokTunnel(Tunnel):
 
         def on_line(line: Any) -> None:
             words = f"{line.msg or ''} {line.err or ''}".strip()
-            if not loop.is_closed():
+            with contextlib.suppress(RuntimeError):  # the loop has ended, and with it the need to know
                 loop.call_soon_threadsafe(self._said, line.msg or "", line.lvl, words, loop.time())
 
         return on_line

@@ -147,9 +147,9 @@ def _in_group(entry: Path, group: int) -> bool:
 
 
 def find_program(name: str) -> Path | None:
-    """A program by its name on PATH, or by its path."""
+    """A program by its name on PATH, or by its path. Links are left as they are: some programs go by their name."""
     found = shutil.which(os.path.expanduser(name))
-    return Path(found).resolve() if found else None
+    return Path(found).absolute() if found else None
 
 
 class Note:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
@@ -44,7 +43,7 @@ def test_ngroks_needs(tmp_path: Path, fake_ngrok: FakeNgrok, monkeypatch: pytest
 @pytest.mark.parametrize(
     ("command", "ok", "words"),
     [
-        (f"{sys.executable} x {{port}}", True, os.path.realpath(sys.executable)),
+        (f"{sys.executable} x {{port}}", True, sys.executable),
         (f"{sys.executable} x", True, "not told our port, 3334"),
         ("/nowhere/cloudflared {port}", False, "/nowhere/cloudflared is no program"),
         ('x "y', False, "can not be read"),
