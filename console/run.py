@@ -80,7 +80,8 @@ def run_serve(loaded: Loaded, state_dir: Path) -> int:
 
     def ready(engine: Engine) -> None:
         health = engine.health()["exposure"]
-        _say(f"voicecall: the engine is ready: {health['publicUrl']} ({engine.carrier.name}), state {state_dir}")
+        where = health["publicUrl"] or f"no public address yet: {health['error']}. {health['hint']}"
+        _say(f"voicecall: the engine is ready: {where} ({engine.carrier.name}), state {state_dir}")
 
     warn_unverified(loaded.config)
     for check in missing_speech(loaded.config):

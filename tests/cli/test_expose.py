@@ -300,3 +300,12 @@ async def test_a_private_address_is_refused_at_the_start_with_its_key(tmp_path: 
     assert (ran.code, ran.json["code"]) == (2, "invalid_config")
     (problem,) = ran.json["problems"]
     assert problem["key"] == "public_url" and "192.168.1.5" in problem["message"] and "ngrok" in problem["hint"]
+
+
+async def test_an_engine_whose_tunnel_does_not_open_says_so_and_serves(tmp_path: Path) -> None:
+    at = desk(tmp_path, {"provider": "command", "command": "/nowhere/cloudflared"})
+    async with serving(at):
+        seen = await health(at)
+        assert not seen["ok"] and "/nowhere/cloudflared can not be started" in seen["error"]
+        ran = await at.run("call", "-t", "+15550100151", "-m", "Hello.", "--json")
+        assert (ran.code, ran.json["code"]) == (1, "no_public_url") and ran.json["hint"]
