@@ -45,6 +45,12 @@ def aclosing_watch(
     return aclosing(cast(AsyncGenerator[Batch, None], client.watch(cursor, last)))
 
 
+async def test_the_checks_and_a_look_from_outside(client: EngineClient) -> None:
+    for online, id_ in ((False, "static"), (True, "online")):
+        assert [check["id"] for check in (await client.checks(online=online))["checks"]] == [id_]
+    assert await client.probe() == {"ok": True, "cause": "", "steps": []}
+
+
 async def test_a_call_from_dial_to_end(client: EngineClient, engine: EchoEngine) -> None:
     call_id = await client.call("+15550123", "Hello", "conversation", "1w2")
     assert engine.acts == [("initiate", "test")]
