@@ -64,6 +64,11 @@ class Acts:
         self.pending: dict[int, Pending] = {}
         self._count = 0
 
+    @property
+    def client(self) -> EngineClient:
+        """The engine that is asked."""
+        return self._client
+
     def pending_on(self, call_id: str | None) -> Pending | None:
         """The oldest request under way for a call."""
         return next((each for each in self.pending.values() if each.call_id == call_id), None)

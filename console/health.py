@@ -8,6 +8,7 @@ from typing import Any
 
 from console.abilities import Abilities, read_abilities
 from console.facts import Answers, Exposure
+from console.hooks import Access, read_access
 from console.text import clean
 
 
@@ -27,6 +28,8 @@ class EngineHealth:
     """Accepted, replayed, refused."""
     streams: tuple[int, int] | None = None
     """Media sockets that asked to come in, and those that carried a call."""
+    access: tuple[Access, ...] = ()
+    """Who reaches which path."""
     today: int = 0
     """Calls since midnight."""
     exposure: Exposure = Exposure()
@@ -50,6 +53,7 @@ def read_health(health: Mapping[str, Any]) -> EngineHealth:
         public_url=_word(exposure, "publicUrl"),
         exposed_by=_word(exposure, "provider"),
         webhooks=_verdicts(_part(exposure, "webhooks")),
+        access=read_access(exposure.get("access")),
         streams=_sockets(_part(exposure, "sockets")),
         today=_whole(engine.get("today")) or 0,
         exposure=_exposure(exposure),

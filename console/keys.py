@@ -92,6 +92,15 @@ COMMANDS: Final[tuple[Command, ...]] = (
     Command(
         "checks", ("C",), "checks", "Is everything there? What is not, and the fix", "console", aliases=("setup",)
     ),
+    Command(
+        "webhooks",
+        ("w",),
+        "webhooks",
+        "The desk: who reaches us, what came, why it was refused",
+        "view",
+        "[WORDS]",
+        aliases=("hooks", "desk"),
+    ),
     Command("log", ("L",), "log", "What was asked of the engine, and what came of it", "console"),
     Command("command", ("colon",), "command", "Type a command", "console", hint=7, typed=False),
     Command("palette", ("ctrl+p",), "palette", "Find a command", "console", typed=False),

@@ -53,6 +53,7 @@ class Controls:
             "zoom": self.zoom,
             "theme": self.theme,
             "checks": self.checks,
+            "webhooks": self.webhooks,
             "log": self.log,
             "command": self.open_command,
             "palette": self.palette,
@@ -270,6 +271,11 @@ class Controls:
         elif names:
             after = names[(names.index(app.theme) + 1) % len(names)] if app.theme in names else names[0]
             app.theme = argument or after
+
+    def webhooks(self, argument: str) -> None:
+        from console.screens.desk import DeskScreen
+
+        self.screen.app.push_screen(DeskScreen(self.screen, self.screen.acts.client, argument))
 
     # -- the console --------------------------------------------------------------------------
 

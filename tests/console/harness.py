@@ -139,10 +139,11 @@ async def bench(
     keys: Mapping[str, str] | None = None,
     theme_folders: tuple[Path, ...] = (),
     typing_pause: float = 0,
+    engine: type[ScriptedClient] = ScriptedClient,
 ) -> AsyncIterator[Bench]:
     """Run a console on a scripted engine. `now`: what its clock says, by default the time of the last event."""
     clock = [now if now is not None else (events[-1].at if events else START)]
-    client = ScriptedClient(events, health)
+    client = engine(events, health)
     options = ConsoleOptions(
         typing_pause=typing_pause,
         attached=attached,
