@@ -367,7 +367,7 @@ async def test_what_telnyx_sends_during_a_call_verifies_and_is_understood() -> N
         await phone.carrier.hang_up(call.id)
         await call.until_over()
         now = __import__("time").time() * 1000
-        keys = {}
+        keys: dict[str, list[str]] = {}
         types = set()
         for hook in phone.desk.hooks:
             verdict = phone.carrier.verify(hook, round(now))
