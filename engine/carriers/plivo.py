@@ -49,7 +49,7 @@ MAX_LISTED: Final = 50
 """Live calls looked at for a lost dial."""
 AT_ONCE: Final = 5
 _YOUNG_MS: Final = 20_000
-_UUID: Final = re.compile(r"[0-9A-Za-z-]{8,64}")
+_UUID: Final = re.compile(r"[0-9A-Za-z-]{1,64}")
 
 
 class PlivoCarrier:
@@ -163,7 +163,7 @@ class PlivoCarrier:
             else:
                 return
 
-    async def answer(self, provider_call_id: str, document: Document) -> None:
+    async def answer(self, provider_call_id: str, document: Document, *, pick_up: bool = True) -> None:
         raise CarrierError("Plivo answers a call by the reply to its webhook", code="not_supported")
 
     async def send_dtmf(self, provider_call_id: str, digits: str) -> None:

@@ -218,13 +218,15 @@ def _over(asked: _Asked, raw: str, detail: str = "") -> CarrierEvent:
     name = asked.get("HangupCauseName", 64) or asked.get("HangupCause", 64)
     answered = bool(asked.get("AnswerTime", 64)) or asked.status == "completed"
     cause = " ".join(filter(None, (code, plain(name)))) if code not in ("", "4000") else ""
-    source = plain(asked.get("HangupSource", 64))
+    source, cost = plain(asked.get("HangupSource", 64)), asked.get("TotalCost", 32)
     parts = (detail, cause, explain(code), f"ended by {source.lower()}" if source else "")
     return asked.event(
         "ended",
         raw,
         reason=end_of(code, asked.status, answered=answered),
         duration_s=int(spent) if spent.isascii() and spent.isdecimal() else None,
+        hung_up=source.lower() if source in ("Caller", "Callee") else "",
+        cost=f"{plain(cost)} USD" if cost else "",
         detail=", ".join(filter(None, parts)),
     )
 
