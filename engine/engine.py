@@ -50,6 +50,7 @@ from engine.today import Today
 from engine.web.ledger import Ledger
 from engine.web.media import MediaDoor
 from engine.web.server import WebServer
+from engine.web.missed import Missed
 from engine.web.webhooks import WebhookPipeline
 from engine.webhook_desk import WebhookDesk, local_origin
 
@@ -184,7 +185,8 @@ class Engine(EngineApi):
             self._recorder.post,
             self._ledger,
         )
-        self._web = WebServer(config, pipeline.handle, self._media.handle, self._probing.answer)
+        missed = Missed(carrier.signature_headers, config.serve.path, config.streaming.stream_path, self._ledger)
+        self._web = WebServer(config, pipeline.handle, self._media.handle, self._probing.answer, missed)
         self._door = Door(self, state_dir, config.control)
         self._retention = Retention(config.retention_days, event_log, self._book, epoch_ms)
         self._reconciler = Reconciler(carrier, self._recorder, self._book, self._calls, lambda: self._parts)

@@ -22,10 +22,15 @@ LINGER_SECONDS: Final = 1.0
 
 Own = Callable[[web.Request], Awaitable[web.StreamResponse | None]]
 """Answers requests that we made ourselves, to see whether our public address works; None for anybody else's."""
+Missed = Callable[[web.Request], None]
 
 
 async def _nobody(_: web.Request) -> web.StreamResponse | None:
     return None
+
+
+def _unseen(_: web.Request) -> None:
+    """Nobody wants to know."""
 
 
 class PortTaken(Exception):
@@ -39,8 +44,12 @@ class PortTaken(Exception):
 class WebServer:
     """aiohttp on `serve.bind:serve.port`. Port 0 takes a free one; `port` is the real one once it is open."""
 
-    def __init__(self, config: Config, webhook: Handler, media: Handler, own: Own = _nobody) -> None:
+    def __init__(
+        self, config: Config, webhook: Handler, media: Handler, own: Own = _nobody, missed: Missed = _unseen
+    ) -> None:
+        """`missed` is told of requests to a path where nothing is served."""
         self._own = own
+        self._missed = missed
         self._bind = config.serve.bind
         self.port = config.serve.port
         application = web.Application(client_max_size=64 * 1024, middlewares=[self._watch])
@@ -91,7 +100,8 @@ class WebServer:
             return own
         try:
             return await handler(request)
-        except web.HTTPMethodNotAllowed:
+        except (web.HTTPNotFound, web.HTTPMethodNotAllowed):
+            self._missed(request)
             raise web.HTTPNotFound from None  # What is not offered is not there.
 
 

@@ -96,7 +96,11 @@ async def no_media(request: web.Request) -> web.StreamResponse:
 
 @asynccontextmanager
 async def front(
-    media: Handler = no_media, carrier: Carrier | None = None, config: bytes = b"", keeps: Keeps | None = None
+    media: Handler = no_media,
+    carrier: Carrier | None = None,
+    config: bytes = b"",
+    keeps: Keeps | None = None,
+    missed: Callable[[web.Request], None] = lambda _: None,
 ) -> AsyncIterator[Front]:
     """A running server on any free port; `config` as in a file."""
     parsed = parse_config(config, None, {}).config
@@ -109,7 +113,7 @@ async def front(
 
     behind = carrier or MockCarrier("http://127.0.0.1:1", "key", SECRET)
     pipeline = WebhookPipeline(behind, PATH, exposure, act, exposure.webhook_seen, keeps)
-    server = WebServer(settings, pipeline.handle, media)
+    server = WebServer(settings, pipeline.handle, media, missed=missed)
     await server.open()
     try:
         await exposure.open(server.port)
