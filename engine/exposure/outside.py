@@ -21,7 +21,7 @@ from yarl import URL
 
 from engine import __version__
 from engine.clock import epoch_ms
-from engine.exposure import probe
+from engine.exposure import approach, probe
 from engine.exposure.challenge import HEADER, QUERY, Challenge, Challenges
 from engine.exposure.probe import Ours, Report, Sent, Step
 from engine.exposure.strangers import Answer
@@ -95,12 +95,12 @@ class Outside:
                 async with asyncio.timeout(STEP_SECONDS):
                     found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
             except TimeoutError:
-                return probe.unresolved(host, f"no answer within {STEP_SECONDS:.0f} s", _since(began)), []
+                return approach.unresolved(host, f"no answer within {STEP_SECONDS:.0f} s", _since(began)), []
             except (OSError, UnicodeError) as error:
-                return probe.unresolved(host, _reason(error), _since(began)), []
+                return approach.unresolved(host, _reason(error), _since(began)), []
             addresses = list(dict.fromkeys(str(address[0]).partition("%")[0] for *_, address in found))
         took = _since(began)
-        return probe.resolved(host, addresses, took, may_be_private=target.may_be_private), addresses
+        return approach.resolved(host, addresses, took, may_be_private=target.may_be_private), addresses
 
     async def _connection(self, url: SplitResult, addresses: list[str]) -> Step:
         """The first address that takes a connection; what the last one said when none does."""
@@ -115,10 +115,10 @@ class Outside:
                         failure = error
                         continue
                     with closing(writer):
-                        return probe.connected(host, port, _since(began))
+                        return approach.connected(host, port, _since(began))
         except TimeoutError as error:
             failure = error
-        return probe.unconnected(host, port, failure, _since(began))
+        return approach.unconnected(host, port, failure, _since(began))
 
     async def _secure(self, url: SplitResult) -> Step:
         host, port, context, began = _host(url), _port(url), await self._context(), time.monotonic()
@@ -128,12 +128,12 @@ class Outside:
             took, names = _since(began), ""
             if error.verify_code in (62, 64):
                 names = await self._names(host, port)
-            return probe.insecure(host, port, error.verify_message, took, code=error.verify_code, names=names)
+            return approach.insecure(host, port, error.verify_message, took, code=error.verify_code, names=names)
         except TimeoutError:
-            return probe.insecure(host, port, f"no answer within {STEP_SECONDS:.0f} s", _since(began))
+            return approach.insecure(host, port, f"no answer within {STEP_SECONDS:.0f} s", _since(began))
         except OSError as error:  # ssl.SSLError is one
-            return probe.insecure(host, port, _reason(error), _since(began))
-        return probe.secured(version, _days_left(certificate), _since(began))
+            return approach.insecure(host, port, _reason(error), _since(began))
+        return approach.secured(version, _days_left(certificate), _since(began))
 
     async def _names(self, host: str, port: int) -> str:
         """Whose certificate it is that does not fit."""

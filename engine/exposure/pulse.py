@@ -113,13 +113,20 @@ class Heartbeat:
             self._wake.clear()
             every = self._manners.every_seconds
             if every > 0:
-                await self.look()
+                await self._look_safely()
             pause = every if self._pulse.settled or self._target() is None else min(SOON_SECONDS, every)
             try:
                 async with asyncio.timeout(pause if every > 0 else None):
                     await self._wake.wait()
             except TimeoutError:
                 continue
+
+    async def _look_safely(self) -> None:
+        """The engine's parts end together: whatever a look did not foresee must not end the calls that go on."""
+        try:
+            await self.look()
+        except Exception:
+            log.exception("looking at the public address failed")
 
     def soon(self) -> None:
         """Look at once: the address is another one."""

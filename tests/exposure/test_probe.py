@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.exposure import probe
+from engine.exposure import approach, probe
 from engine.exposure.probe import Arrived, Ours, Sent
 from engine.exposure.strangers import Answer
 
@@ -93,16 +93,16 @@ def test_tunnels_are_understood_by_their_own_numbers(status: int, body: str, cau
 
 @pytest.mark.parametrize("address", ["10.0.0.1", "192.168.1.4", "100.64.0.7", "127.0.0.1", "fd00::1", "169.254.1.1"])
 def test_an_address_that_only_this_network_knows_fails_for_a_real_carrier(address: str) -> None:
-    step = probe.resolved("calls.example.com", [address], 1, may_be_private=False)
+    step = approach.resolved("calls.example.com", [address], 1, may_be_private=False)
     assert (step.ok, step.cause) == (False, "private_address") and address in step.message
-    assert probe.resolved("calls.example.com", [address], 1, may_be_private=True).ok
-    assert probe.resolved("calls.example.com", [address, "93.184.215.14"], 1, may_be_private=False).ok
+    assert approach.resolved("calls.example.com", [address], 1, may_be_private=True).ok
+    assert approach.resolved("calls.example.com", [address, "93.184.215.14"], 1, may_be_private=False).ok
     assert ("100.64" in address) is ("tailnet" in step.message)
 
 
 def test_a_certificate_that_ends_soon_is_told_of_in_time() -> None:
-    assert "expires in 3 days" in probe.secured("TLSv1.3", 3.2, 1).message
-    assert probe.secured("TLSv1.3", 60, 1).fix == ""
+    assert "expires in 3 days" in approach.secured("TLSv1.3", 3.2, 1).message
+    assert approach.secured("TLSv1.3", 60, 1).fix == ""
 
 
 def test_a_frame_that_does_not_come_back_is_no_success() -> None:

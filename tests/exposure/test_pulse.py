@@ -86,6 +86,8 @@ class Scripted(Outside):
         cause = self.causes.pop(0) if len(self.causes) > 1 else self.causes[0]
         if cause == "hangs":
             await asyncio.sleep(10_000)
+        if cause == "breaks":
+            raise RuntimeError("nobody thought of this")
         return look(cause, target.webhook_url)
 
 
@@ -121,6 +123,11 @@ def test_a_doubt_is_settled_within_seconds_and_told_with_cause_and_fix() -> None
 
 def test_a_look_that_never_ends_does_not_end_the_looking() -> None:
     eye, told = run(["hangs", ""], 60)
+    assert len(eye.times) == 2 and told[0].data["ok"] is True
+
+
+def test_what_nobody_foresaw_ends_neither_the_looking_nor_the_engine() -> None:
+    eye, told = run(["breaks", ""], 60)
     assert len(eye.times) == 2 and told[0].data["ok"] is True
 
 
