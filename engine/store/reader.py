@@ -34,6 +34,9 @@ class LogReader:
     def read_without_call(self, last: int) -> list[Event]:
         return self._ask(queries.read_without_call, last)
 
+    def read_around(self, since: int, until: int) -> list[Event]:
+        return self._ask(queries.read_around, since, until)
+
     def read_turns(self, last: int) -> list[Event]:
         return self._ask(queries.read_turns, last)
 
@@ -46,14 +49,14 @@ class LogReader:
     def search(self, query: str, last: int) -> list[str]:
         return self._ask(queries.search, query, last)
 
-    def close(self) -> None:
-        self._connection.close()
-
     def find_webhooks(self, wanted: webhooks.WebhookQuery) -> list[tuple[int, str]]:
         return self._ask(webhooks.find, wanted)
 
     def webhook(self, id_: int) -> tuple[str, str] | None:
         return self._ask(webhooks.get, id_)
+
+    def close(self) -> None:
+        self._connection.close()
 
     def __enter__(self) -> Self:
         return self
