@@ -253,7 +253,7 @@ def _webhooks(parser: Parser) -> None:
 
 
 def _setup(parser: Parser) -> None:
-    parser.add_argument("--online", action="store_true", help="also ask the carrier and the vendors, and look at our address")
+    parser.add_argument("--online", action="store_true", help="also ask the carrier, and look from outside")
     parser.add_argument("--fix", action="store_true", help="with --online: have our numbers report to us; asks first")
     parser.add_argument("--yes", action="store_true", help="with --fix: write without asking")
 
