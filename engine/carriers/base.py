@@ -181,6 +181,8 @@ class Say:
     """Speak with the carrier's own voice."""
 
     text: str
+    once: str = field(default="", compare=False)
+    """Tells it from another saying of the same text, which a carrier may take for the same."""
 
 
 @dataclass(frozen=True, slots=True)

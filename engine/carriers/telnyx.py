@@ -284,8 +284,8 @@ class TelnyxCarrier:
 
     async def _do(self, provider_call_id: str, verb: Verb) -> None:
         match verb:
-            case Say(text):
-                await self._say(provider_call_id, text, ClientState(), hashlib.sha256(text.encode()).hexdigest())
+            case Say(text, once):
+                await self._say(provider_call_id, text, ClientState(), once or uuid.uuid4().hex)
             case Listen(url):
                 await self._listen(provider_call_id, verb, url)
             case Keys(digits):

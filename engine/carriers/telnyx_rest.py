@@ -36,8 +36,10 @@ PAGE: Final = 250
 PAGES: Final = 4
 """Pages of active calls that are looked through for a lost dial."""
 
-# It writes a line for each request, with the id that steers the call, or with a number.
-logging.getLogger("httpx").setLevel(logging.WARNING)
+# httpx writes a line for each request, with the id that steers the call, or with a number; the SDK writes the tokens
+# of streams and what is said, where TELNYX_LOG asks for it.
+for _noisy in ("httpx", "telnyx"):
+    logging.getLogger(_noisy).setLevel(logging.WARNING)
 
 
 class TelnyxRest:

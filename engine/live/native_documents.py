@@ -49,9 +49,11 @@ class Documents:
             self._told.popitem(last=False)
         return told, self._document(told.token, line)
 
-    def ask(self) -> Document:
-        """Have the carrier fetch its next document, which may be larger than what fits in a request of ours."""
-        return (Redirect(self._url("connect", n=secrets.token_urlsafe(9))),)
+    def ask(self) -> tuple[str, Document]:
+        """Have the carrier fetch its next document, which may be larger than what fits in a request of ours. The
+        token comes back with the fetching, where the carrier hands it back."""
+        token = secrets.token_urlsafe(9)
+        return token, (Redirect(self._url("connect", n=token)),)
 
     def find(self, token: str) -> Told | None:
         """The document that something was heard in; None for one of an earlier life of this engine."""
@@ -67,7 +69,7 @@ class Documents:
             # Each time another address: a carrier that signs no time would send the same bytes twice.
             return (Keys(line.text), Redirect(self._url("connect", n=token)))
         if line is not None and line.kind == "notify":
-            return (Say(line.text), Hangup())
+            return (Say(line.text, token), Hangup())
         listen, partial = self._url("listen", turn=token), self._url("partial", turn=token)
         return (Listen(listen, partial, line.text if line is not None else ""),)
 

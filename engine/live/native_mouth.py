@@ -68,8 +68,8 @@ class NativeMouth(Speaking):
         fetches: bool = False,
     ) -> None:
         """`by_reply`: the carrier reads documents, so that one stops the caller's words, and may be fetched. One that
-        takes commands goes on listening, and its voice goes on when the caller speaks. `fetches`: it takes no document
-        in a request, only the address of one."""
+        takes commands goes on listening, and its voice goes on when the caller speaks. `fetches`: a request of ours
+        holds no document, only the address of one."""
         super().__init__(call_id, post, now_ms)
         self._by_reply = by_reply
         self._fetches = fetches
@@ -302,9 +302,10 @@ class NativeMouth(Speaking):
 
     def _cut_playing(self) -> list[Draft]:
         elapsed = round(self._now_ms() - self._began_ms)
-        return [
-            self._was_stopped(line, _heard_ms(line, elapsed), confirmed=False) for line in self._at(Stage.PLAYING)
-        ]
+        playing = list(self._at(Stage.PLAYING))
+        if playing and not self._by_reply:
+            self._hush = True  # its voice does not stop by itself
+        return [self._was_stopped(line, _heard_ms(line, elapsed), confirmed=False) for line in playing]
 
     def _stop_playing(self) -> None:
         for draft in self._cut_playing():
