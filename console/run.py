@@ -87,7 +87,7 @@ def run_serve(loaded: Loaded, state_dir: Path) -> int:
     for check in missing_speech(loaded.config):
         _say(f"voicecall: calls will go without it: {check.message}. {check.fix}")
     prepare_folder(state_dir)
-    with logging_to(state_dir):
+    with logging_to(state_dir), _telling("engine.exposure.pulse"):
         serve(loaded.config, state_dir, ready, _tell_stopping)
     return 0
 
@@ -334,6 +334,24 @@ def _free_port(config: Config) -> int:
         except OSError:
             return 0
     return config.serve.port
+
+
+class _Telling(logging.Handler):
+    """Log records as lines on stderr."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        _say(f"voicecall: {record.getMessage()}")
+
+
+@contextlib.contextmanager
+def _telling(name: str) -> Iterator[None]:
+    """Where there is no screen, whoever started the engine is told on stderr what this logger has to say."""
+    logger, handler = logging.getLogger(name), _Telling(logging.INFO)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
 
 
 def _say(text: str) -> None:

@@ -7,9 +7,10 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -184,14 +185,32 @@ def test_the_warning_is_red_where_a_person_reads_it(
 
 
 def test_an_engine_without_a_screen_warns_when_it_starts(home: Path) -> None:
+    (home / "config.yaml").write_text("skip_signature_verification: true\nserve: {port: 0}\n")
+    with serving(home) as stderr:
+        assert "SIGNATURES ARE NOT CHECKED" in stderr.readline()
+
+
+def test_an_engine_without_a_screen_says_that_nobody_reaches_it(home: Path) -> None:
+    (home / "config.yaml").write_text(
+        "provider: twilio\nserve: {port: 0}\nstreaming: {enabled: false}\nresponse: {provider: operator}\n"
+        f'from_number: "{OUR_NUMBER}"\npublic_url: http://127.0.0.1:9/voice/webhook\n'
+        'twilio: {account_sid: AC00000000000000000000000000000000, auth_token: t, api_base_url: "http://127.0.0.1:9"}\n'
+    )
+    with serving(home) as stderr:
+        said = next(line for line in stderr if "public address" in line)
+        assert "the public address does not work: 127.0.0.1:9 refuses connections" in said and "tunnel up" in said
+
+
+@contextmanager
+def serving(home: Path) -> Iterator[IO[str]]:
+    """What a headless engine says on stderr."""
     config = home / "config.yaml"
-    config.write_text("skip_signature_verification: true\nserve: {port: 0}\ninbound_policy: disabled\n")
     line = [sys.executable, "-m", "console.cli", "serve", "--config", str(config), "--state-dir", str(home / "state")]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     with subprocess.Popen(line, stderr=subprocess.PIPE, text=True, env=environment) as engine:
         assert engine.stderr is not None
         try:
-            assert "SIGNATURES ARE NOT CHECKED" in engine.stderr.readline()
+            yield engine.stderr
         finally:
             engine.terminate()
             engine.wait(30)
