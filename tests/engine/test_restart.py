@@ -348,7 +348,8 @@ async def test_a_carrier_without_its_secrets_is_refused_by_the_names_of_what_is_
     assert (refused.code, refused.json["code"]) == (2, "invalid_config")
     keys = [problem["key"] for problem in refused.json["problems"]]
     assert keys == ["twilio.account_sid", "twilio.auth_token", "from_number", "public_url"]
-    assert all("export TWILIO_" in problem["hint"] for problem in refused.json["problems"])
+    *secrets, address = refused.json["problems"]
+    assert all("export TWILIO_" in problem["hint"] for problem in secrets) and "public_url" in address["hint"]
 
 
 async def test_an_address_that_is_not_ours_is_not_blamed_on_another_program(tmp_path: Path) -> None:
