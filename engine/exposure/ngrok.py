@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from engine.exposure.ngrok_agent import AgentFailed, ask_agent, connect, hide, let_go, make_settings, options
 from engine.exposure.ngrok_errors import code_of, note_on, to_error
 from engine.exposure.ngrok_files import ENDPOINTS_FROM, NgrokFiles, Version, read_version, users_token
 from engine.exposure.port import Address, Local, Tunnel, TunnelError
 from engine.exposure.process import ask, end_group
-from engine.exposure.redact import HIDDEN, KnownSecrets
+from engine.exposure.redact import HIDDEN
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,6 @@ LOOK_SECONDS: Final = 5.0
 """How often the agent is asked whether our endpoint is still there."""
 LOST_SECONDS: Final = 15.0
 """How long an agent may be without its connection to ngrok before it is started anew."""
-NAME: Final = "voicecall"
 _MISSES: Final = 3
 _UP: Final = ("client session established", "tunnel session started")
 _DOWN: Final = ("session closed", "failed to reconnect", "failed to send authentication", "heartbeat timeout")
@@ -101,7 +100,7 @@ class NgrokTunnel(Tunnel):
             await asyncio.wait([self._starting], timeout=ALIVE_SECONDS)
         await self._end_agent()
         if self._settings is not None:
-            await asyncio.to_thread(_let_go, self._settings)
+            await asyncio.to_thread(let_go, self._settings)
         self.pid = self._settings = self._process = self._endpoint = self._starting = None
         await asyncio.to_thread(self._files.forget)
 
@@ -140,10 +139,12 @@ class NgrokTunnel(Tunnel):
         """Start an agent and open the endpoint. Whatever happens, it ends within the limit."""
         await asyncio.to_thread(self._files.write, program, token, version, api)
         self._connected, self._down_since, self._last_error = asyncio.Event(), None, ""
-        self._settings = _settings(self._files, version, api, self._heard(asyncio.get_running_loop()))
-        _hide(token)
+        self._settings = make_settings(
+            self._files, version, api, self._heard(asyncio.get_running_loop()), int(START_SECONDS)
+        )
+        hide(token)
         self._starting = asyncio.create_task(
-            asyncio.to_thread(_connect, self._settings, _options(local, version, api, self._domain))
+            asyncio.to_thread(connect, self._settings, options(local, version, api, self._domain))
         )
         started = await self._within_limit(self._starting)
         if not started:
@@ -159,7 +160,7 @@ class NgrokTunnel(Tunnel):
             )
         try:
             self._process, endpoint = self._starting.result()
-        except _Failed as failure:
+        except AgentFailed as failure:
             raise to_error(self._clean(str(failure)) or self._last_error, "ngrok could not be started") from failure
         self.pid = self._process.proc.pid
         return endpoint
@@ -210,7 +211,7 @@ class NgrokTunnel(Tunnel):
 
     async def _look(self) -> str | None:
         """The URL that the agent has for us; None when it does not answer. Raises TunnelError when it has none."""
-        found = await asyncio.to_thread(_ask_agent, self._settings, self._endpoint)
+        found = await asyncio.to_thread(ask_agent, self._settings, self._endpoint)
         if found is None:
             return None
         if not found:
@@ -229,87 +230,5 @@ class NgrokTunnel(Tunnel):
         return text.replace(self._token, HIDDEN) if self._token else text
 
 
-class _Failed(Exception):
-    """pyngrok's errors, in the words that matter."""
-
-
 class _NoSuchInterface(Exception):
     """The agent is connected and knows no endpoints: it is asked for a tunnel instead."""
-
-
-# -- pyngrok, in a thread -----------------------------------------------------------------------
-
-
-def _settings(files: NgrokFiles, version: Version, api: str, heard: Any) -> Any:
-    from pyngrok import conf
-
-    settings = conf.PyngrokConfig(
-        ngrok_path=str(files.script),
-        config_path=str(files.config),
-        log_event_callback=heard,
-        startup_timeout=int(START_SECONDS),
-        start_new_session=True,
-        ngrok_version=str(version[0]),
-        config_version=api,
-    )
-    # It takes a token from the environment by itself and would put it on the command line.
-    settings.auth_token = settings.api_key = None
-    return settings
-
-
-def _options(local: Local, version: Version, api: str, domain: str) -> Mapping[str, Any]:
-    """What is asked of the agent, in the words of its interface: endpoints, tunnels, or an agent of version 2."""
-    if api == "3":
-        named: dict[str, Any] = {"url": f"https://{domain}"} if domain else {}
-    elif version[0] >= 3:
-        named = {"schemes": ["https"], **({"domain": domain} if domain else {})}
-    else:
-        named = {"bind_tls": True, **({"hostname": domain} if domain else {})}
-    return {"addr": local.origin, "name": NAME, **named}
-
-
-def _connect(settings: Any, options: Mapping[str, Any]) -> tuple[Any, Any]:
-    from pyngrok import ngrok
-    from pyngrok.exception import PyngrokError, PyngrokNgrokHTTPError
-
-    try:
-        process = ngrok.get_ngrok_process(settings)
-        return process, ngrok.connect(pyngrok_config=settings, **options)
-    except PyngrokNgrokHTTPError as error:
-        raise _Failed(str(error.body)) from error
-    except PyngrokError as error:
-        raise _Failed(str(getattr(error, "ngrok_error", None) or error)) from error
-    except OSError as error:
-        raise _Failed(f"the agent can not be started: {error.strerror or error}") from error
-
-
-def _ask_agent(settings: Any, endpoint: Any) -> Mapping[str, Any] | None:
-    """Our endpoint as the agent has it now: empty when it has none, None when it does not answer."""
-    from pyngrok import ngrok
-    from pyngrok.exception import PyngrokError, PyngrokNgrokHTTPError
-
-    try:
-        found: object = ngrok.api_request(f"{endpoint.api_url}{endpoint.uri}", method="GET", timeout=API_SECONDS)
-    except PyngrokNgrokHTTPError as error:
-        return {} if error.status_code == 404 else None
-    except (PyngrokError, OSError, ValueError):
-        return None
-    return found if isinstance(found, Mapping) else None
-
-
-def _let_go(settings: Any) -> None:
-    """pyngrok forgets the agent, which has ended."""
-    from pyngrok import ngrok
-
-    ngrok.kill(settings)
-
-
-def _hide(token: str) -> None:
-    """The agent's lines go to the log, without the token, and never to the screen: without a handler, Python prints
-    warnings on standard error."""
-    for name in ("pyngrok", "pyngrok.process.ngrok", "pyngrok.process", "pyngrok.ngrok"):
-        logger = logging.getLogger(name)
-        if not any(isinstance(handler, logging.NullHandler) for handler in logger.handlers):
-            logger.addHandler(logging.NullHandler())
-        if not any(isinstance(known, KnownSecrets) and known.hides(token) for known in logger.filters):
-            logger.addFilter(KnownSecrets([token]))
