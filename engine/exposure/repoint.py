@@ -11,6 +11,7 @@ from engine.calls import Draft
 from engine.carriers.base import Carrier, CarrierError
 from engine.config import Config
 from engine.exposure.port import Address
+from engine.exposure.reach import tunnel_kind
 
 log = logging.getLogger(__name__)
 
@@ -19,8 +20,11 @@ PAUSES: Final = (1.0, 5.0, 15.0, 60.0, 300.0)
 
 
 def may_repoint(config: Config) -> bool:
-    """The simulated carrier has nobody else who would tell it; at a real one a person decides."""
-    return config.provider == "mock" or config.tunnel.update_carrier_number
+    """The simulated carrier has nobody else who would tell it; at a real one a person decides, for a tunnel's names:
+    a public_url does not change, and `setup --online --fix` writes that."""
+    if config.provider == "mock":
+        return True
+    return config.tunnel.update_carrier_number and tunnel_kind(config) not in ("public_url", "loopback")
 
 
 class Repointer:

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.config import Config, ConfigError, parse_config
+from engine.config import Config, ConfigError, ignored, parse_config
 from engine.exposure.reach import carrier_is_near, refused, tunnel_kind, unreachable, wrong_address
+from engine.exposure.repoint import may_repoint
 from engine.host import open_engine
 
 TWILIO = "provider: twilio\ntwilio: {account_sid: AC1, auth_token: t}\nfrom_number: '+15550100142'\n"
@@ -127,3 +128,43 @@ def test_a_tunnel_that_leads_to_a_local_address_is_wrong_for_a_real_carrier_and_
 )
 def test_one_way_of_being_reached_is_chosen(text: str, kind: Any) -> None:
     assert tunnel_kind(config(text)) == kind
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "why"),
+    [
+        ("public_url: https://a.example/x\ntunnel: {provider: ngrok}", "tunnel.provider", "public_url is set"),
+        ("tunnel: {provider: ngrok}\ntailscale: {mode: serve}", "tailscale.mode", "tunnel.provider is ngrok"),
+        ("tailscale: {port: 8443}", "tailscale.port", "tailscale.mode is off"),
+        ("tunnel: {update_carrier_number: true}", "tunnel.update_carrier_number", "there is no tunnel"),
+        ("tunnel: {command_url_pattern: x}", "tunnel.command_url_pattern", "tunnel.provider is none"),
+        ("tunnel: {provider: tailscale-funnel}\ntailscale: {port: 8443}", "tailscale.port", ""),
+        ("tailscale: {mode: funnel, port: 8443}", "tailscale.port", ""),
+        ("tunnel: {provider: ngrok, update_carrier_number: true}", "tunnel.update_carrier_number", ""),
+    ],
+)
+def test_settings_that_no_tunnel_reads_are_told(text: str, key: str, why: str) -> None:
+    found = [finding.message for finding in ignored(config(text), [key])]
+    assert (len(found), why in "".join(found)) == ((1, True) if why else (0, True))
+
+
+@pytest.mark.parametrize("port", [3334, 80])
+@pytest.mark.parametrize("form", ["tunnel: {provider: tailscale-funnel}\n", "tailscale: {mode: funnel, "])
+def test_ports_that_funnel_does_not_have_are_refused_in_either_spelling(form: str, port: int) -> None:
+    text = f"{form}port: {port}}}" if form.endswith(" ") else f"{form}tailscale: {{port: {port}}}"
+    with pytest.raises(ConfigError) as caught:
+        config(text)
+    assert caught.value.problems[0].key == "tailscale.port"
+
+
+@pytest.mark.parametrize(
+    ("text", "may"),
+    [
+        ("", True),
+        (f"{TWILIO}tunnel: {{provider: ngrok}}", False),
+        (f"{TWILIO}tunnel: {{provider: ngrok, update_carrier_number: true}}", True),
+        (f"{TWILIO}tunnel: {{update_carrier_number: true}}\npublic_url: https://a.example.com/x", False),
+    ],
+)
+def test_a_number_at_a_real_carrier_is_written_only_when_that_is_allowed(text: str, may: bool) -> None:
+    assert may_repoint(config(text)) is may
