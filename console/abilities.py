@@ -25,9 +25,11 @@ _SAID: Final[Mapping[str, tuple[str, str]]] = {
     "alerts": ("tells what it noted about a call", "tells nothing about its own trouble with a call"),
 }
 """Capability -> how the help says that it is there, and that it is not."""
-_VOICED: Final = frozenset({"dial", "speak", "continue", "keypad", "hold", "take"})
+_VOICED: Final = frozenset(
+    {"dial", "speak", "continue", "keypad", "hold", "take", "talk", "latch", "hand-back", "hint"}
+)
 """Commands that are nothing without a voice in the call."""
-_SPOKEN: Final = frozenset({"speak", "continue", "keypad"})
+_SPOKEN: Final = frozenset({"speak", "continue", "keypad", "talk"})
 """Commands whose work the caller hears."""
 
 
@@ -86,6 +88,6 @@ def call_lacks(command: str, call: Call) -> str:
         return "the caller is put through already"
     if call.media == "inline" and command in _SPOKEN:
         return "this call is a notice that the carrier speaks by itself: nothing else can be said in it"
-    if call.media == "inline" and command in ("hold", "take"):
+    if call.media == "inline" and command in ("hold", "take", "hint", "hand-back"):
         return "this call is a notice that the carrier speaks by itself: nobody has the floor in it"
     return ""

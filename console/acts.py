@@ -103,9 +103,14 @@ class Acts:
         what = "reject" if verdict == "no" else f"let in {verdict}"
         return await self._run(call_id, what, self._client.admit(call_id, verdict))
 
-    async def floor(self, call_id: str, holder: Floor) -> Outcome:
-        """Give the floor to somebody."""
-        return await self._run(call_id, f"floor {holder}", self._client.floor(call_id, holder))
+    async def floor(self, call_id: str, holder: Floor, *, take_over: bool = False) -> Outcome:
+        """Give the floor to somebody; `take_over`: from another person too."""
+        request = self._client.floor(call_id, holder, take_over=take_over)
+        return await self._run(call_id, f"{'take over the ' if take_over else ''}floor {holder}", request)
+
+    async def hint(self, call_id: str, text: str) -> Outcome:
+        """Tell the brain something."""
+        return await self._run(call_id, "hint", self._client.hint(call_id, text))
 
     async def checks(self, online: bool) -> Mapping[str, Any] | Outcome:
         """What the engine finds when it looks at itself and, `online`, at the carrier and its own address."""

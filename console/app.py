@@ -20,6 +20,7 @@ from console.acts import Acts
 from console.board import Board
 from console.feed import Feed
 from console.keys import Registry
+from console.monitor import Monitor
 from console.notices import Notice, Notices, Severity
 from console.options import ConsoleOptions, ExitChoice
 from console.palette import Commands
@@ -27,6 +28,7 @@ from console.screens.bottom import paint_notice
 from console.screens.main import MainScreen
 from console.terminal import crash_report, private_terminal, terminal_is_gone
 from console.theming import DEFAULT_THEME, VARIABLES, load_themes, shipped_folders
+from console.widgets.sound import keep_mic_line
 from console.widgets.unverified import keep_warning
 from engine.client import EngineClient
 
@@ -59,6 +61,7 @@ class ConsoleApp(App[ExitChoice]):
         self.acts = Acts(client, self.board, options.clock)
         self.registry, self._problems = Registry().with_keys(options.keys)
         self.notices = Notices()
+        self.monitor = Monitor(client, options.sound, options.loudspeaker, options.microphone)
         self._interrupted_at = -TWICE_SECONDS
         self._load_themes()
 
@@ -80,7 +83,9 @@ class ConsoleApp(App[ExitChoice]):
         return dict(VARIABLES)
 
     def get_default_screen(self) -> MainScreen:
-        return MainScreen(self.registry, self.board, self.feed, self.acts, self.options, self.themes, self.notices)
+        return MainScreen(
+            self.registry, self.board, self.feed, self.acts, self.options, self.themes, self.notices, self.monitor
+        )
 
     def notify(
         self,
@@ -114,10 +119,13 @@ class ConsoleApp(App[ExitChoice]):
             self._watch_terminal()
 
     def _keep_warning(self) -> None:
-        """Every screen over the main one, whose banner says it, has the line while webhooks are not verified."""
+        """Every screen over the main one, whose banners say it, has a line while webhooks are not verified, and one
+        while the microphone is live."""
         health = self.feed.health
         if not isinstance(self.screen, MainScreen) and self.screen.is_mounted:
             keep_warning(self.screen, health is not None and not health.verifying)
+            main = next((each for each in self.screen_stack if isinstance(each, MainScreen)), None)
+            keep_mic_line(self.screen, main.sounding.live_at if main is not None else "")
 
     def _rebound(self) -> list[str]:
         return [self.registry.get(name).name for name in self.options.keys if name in self.registry]
@@ -189,6 +197,8 @@ def run_app(client: EngineClient, options: ConsoleOptions | None = None) -> Exit
         except Exception as error:
             log.error("the console failed:\n%s", crash_report(error))
             return ExitChoice.CRASHED
+        finally:
+            app.monitor.close()
     if app.crash is not None:
         return ExitChoice.CRASHED
     return choice or ExitChoice.DETACH

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
-from engine.client import AudioFrame, Batch, Connection, Cursor, EngineClient, NoEngine, SocketClient
+from engine.client import AudioFrame, Batch, Connection, Cursor, EngineClient, MicrophoneLine, NoEngine, SocketClient
 
 
 class AttachingClient(EngineClient):
@@ -54,6 +54,15 @@ class AttachingClient(EngineClient):
         async with aclosing((await self._connected()).listen(call_id)) as frames:
             async for frame in frames:
                 yield frame
+
+    @asynccontextmanager
+    async def microphone(self, call_id: str) -> AsyncIterator[MicrophoneLine]:
+        async with (await self._connected()).microphone(call_id) as line:
+            yield line
+
+    def for_sound(self) -> EngineClient:
+        """The same engine for another thread: a connection of its own."""
+        return AttachingClient(self._target, self._token, self._by)
 
     async def close(self) -> None:
         client, self._client = self._client, None

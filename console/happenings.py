@@ -134,7 +134,14 @@ def _on_admitted(board: Board, event: Event) -> None:
 
 def _on_floor(board: Board, event: Event) -> None:
     _spoken_to(board, event)
-    board.note(event, f"floor: {clean(_text(event.data, 'holder'), 20)}{_by(event)}")
+    why = clean(_text(event.data, "why"), 120)
+    board.note(event, f"floor: {clean(_text(event.data, 'holder'), 20)}{_by(event)}{f' ({why})' if why else ''}")
+
+
+def _on_microphone(board: Board, event: Event) -> None:
+    """Each press of a key would be a line; only what nobody meant is one."""
+    if why := clean(_text(event.data, "why"), 120):
+        board.note(event, f"microphone off{_by(event)}: {why}", bad=True)
 
 
 def _on_keys_in(board: Board, event: Event) -> None:
@@ -302,6 +309,7 @@ HANDLERS: Final[Mapping[str, Callable[[Board, Event], None]]] = {
     "exposure.changed": _on_exposure,
     "exposure.probed": _on_exposure,
     "floor.changed": _on_floor,
+    "microphone.changed": _on_microphone,
     "operator.acted": _on_operator,
     "reply.failed": _on_reply_failed,
     "say.cut": _on_say_cut,

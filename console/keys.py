@@ -10,13 +10,14 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Final, Literal
 
-Group = Literal["calls", "floor", "view", "console", "moving"]
+Group = Literal["calls", "floor", "sound", "view", "console", "moving"]
 Needs = Literal["", "call", "live"]
 """What must be selected for the command to make sense."""
 
 GROUPS: Final[Mapping[Group, str]] = {
     "calls": "Calls",
     "floor": "The floor: who speaks for us",
+    "sound": "Sound on this machine",
     "view": "What is shown",
     "console": "The console",
     "moving": "Moving about",
@@ -80,7 +81,21 @@ COMMANDS: Final[tuple[Command, ...]] = (
     Command("admit-always", ("A",), "always", "Let in who waits, and that number from now on", "calls"),
     Command("reject", ("r",), "reject", "Turn away who waits", "calls"),
     Command("hold", ("h",), "hold", "Hold the agent, or hand the floor back to it", "floor", "", "live", 5),
-    Command("take", ("t",), "take", "Take the floor yourself, or hand it back", "floor", "", "live", 8),
+    Command("take", ("t",), "take", "Take the floor and the microphone, or hand it back", "floor", "", "live", 8),
+    Command("talk", ("space",), "talk", "Hold: the caller hears your microphone", "floor", "", "live"),
+    Command("latch", ("o",), "open mic", "Keep the microphone open, or mute it again", "floor", "", "live"),
+    Command("hand-back", ("b",), "hand back", "Give the floor back to the agent", "floor", "", "live"),
+    Command("hint", ("i",), "hint", "Tell the agent something unheard by the caller", "floor", "[TEXT]", "live"),
+    Command("listen", ("l",), "listen", "Listen to the selected call, or stop", "sound", "[HOW]", hint=6),
+    Command("mute", ("M",), "mute", "Silence what is listened to, or hear it again", "sound"),
+    Command("sides", ("B",), "sides", "Caller left and us right, both, one side only", "sound"),
+    Command("louder", ("plus", "equals_sign"), "louder", "Ten percent louder", "sound"),
+    Command("quieter", ("minus",), "quieter", "Ten percent quieter", "sound"),
+    Command("volume", (), "volume", "Set the volume, 0 to 200", "sound", "[PERCENT]"),
+    Command("device", (), "device", "Choose the loudspeaker, or list them", "sound", "[NAME|default]"),
+    Command(
+        "microphone", (), "mic", "Choose the microphone, or list them", "sound", "[NAME|default]", aliases=("mic",)
+    ),
     Command("filter", ("slash",), "filter", "Show calls by number, state or words said", "view", "[WORDS]", "", 6),
     Command("open", ("enter",), "open", "Go to the transcript of the selected call", "view", "", "call"),
     Command("copy", ("y",), "copy", "Copy the number or the line", "view", "[number|line|transcript]", "call"),
@@ -129,6 +144,10 @@ _LABELS: Final = {
     "home": "Home",
     "end": "End",
     "f1": "F1",
+    "space": "Space",
+    "plus": "+",
+    "equals_sign": "=",
+    "minus": "-",
 }
 
 

@@ -7,8 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from console.theming import DEFAULT_THEME
+
+if TYPE_CHECKING:
+    from console.sound.devices import SoundSystem
 
 
 def epoch_ms() -> int:
@@ -46,6 +50,13 @@ class ConsoleOptions:
     notice: str = ""
     """Shown once at the start: a supervisor says here that the console crashed and was started again."""
     clock: Callable[[], int] = epoch_ms
+    me: str = ""
+    """Who sits here, as the engine records it (`console.who`)."""
+    loudspeaker: str = ""
+    """Where calls are listened to: a part of a device's name."""
+    microphone: str = ""
+    sound: SoundSystem | None = None
+    """Sound cards; None: this machine's."""
     typing_pause: float = 0.25
     """Seconds without a key after which a letter is meant as an answer, and not as part of a text that is typed."""
 

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from console.attaching import AttachingClient
 from console.starting import EngineStarter, StartingClient
+from console.who import my_name
 from engine.api import EngineFailed
 from engine.client import EngineClient, Refusal, SocketClient
 from engine.config import Config, Loaded, user_config_dir
@@ -65,7 +66,7 @@ def run_attach(target: str | None, token_file: Path | None, loaded: Loaded, stat
     asyncio.run(_probe(where, token))
     options = _options(loaded.config, state_dir, attached=True)
     with logging_to(state_dir) if state_dir.is_dir() else contextlib.nullcontext():
-        choice = run_app(AttachingClient(where, token), options)
+        choice = run_app(AttachingClient(where, token, options.me), options)
     if choice is not ExitChoice.CRASHED:
         return 0
     _say(f"voicecall: the console failed; calls go on. {state_dir / LOG_NAME} says why; `voicecall attach` again.")
@@ -211,7 +212,7 @@ def _show(starter: EngineStarter, config: Config, state_dir: Path, seconds: floa
     choice = ExitChoice.CRASHED
     for _ in range(MAX_CRASHES):
         options = _options(config, state_dir, notice=notice)
-        choice = _run_for(StartingClient(starter), options, seconds)
+        choice = _run_for(StartingClient(starter, options.me), options, seconds)
         if starter.error is not None:
             raise starter.error
         if choice is not ExitChoice.CRASHED:
@@ -311,6 +312,9 @@ def _options(config: Config, state_dir: Path, *, attached: bool = False, notice:
         theme_folders=(user_config_dir() / "themes",),
         log_path=state_dir / LOG_NAME if state_dir.is_dir() else None,
         notice=notice,
+        me=my_name(),
+        loudspeaker=config.console.loudspeaker,
+        microphone=config.console.microphone,
     )
 
 

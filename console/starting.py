@@ -7,11 +7,11 @@ import os
 import signal
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.client import AudioFrame, Batch, Cursor, EngineClient, InProcessClient
+from engine.client import AudioFrame, Batch, Cursor, EngineClient, InProcessClient, MicrophoneLine
 from engine.config import Config
 
 if TYPE_CHECKING:
@@ -79,6 +79,15 @@ class StartingClient(EngineClient):
         async with aclosing((await self._connected()).listen(call_id)) as frames:
             async for frame in frames:
                 yield frame
+
+    @asynccontextmanager
+    async def microphone(self, call_id: str) -> AsyncIterator[MicrophoneLine]:
+        async with (await self._connected()).microphone(call_id) as line:
+            yield line
+
+    def for_sound(self) -> EngineClient:
+        """The same engine for another thread."""
+        return self
 
     async def close(self) -> None:
         if self._client is not None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from console.text import clean, mask
+from console.who import person_of
 from engine.client import Call, Floor, Speaker, State, first_missing
 
 UNVERIFIED: Final = (
@@ -110,6 +111,8 @@ def by_text(by: str) -> str:
     name = clean(by, 40)
     if not name:
         return ""
+    if person := person_of(name):
+        return f" by {person}"
     return f" by {_ACTORS.get(name) or (f'the {name}' if name in _NAMED else name)}"
 
 

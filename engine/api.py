@@ -7,6 +7,7 @@ a sentence, and what to do next.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
@@ -24,12 +25,14 @@ Slug = Literal[
     "carrier_refused",
     "engine_failed",
     "engine_stopping",
+    "floor_taken",
     "invalid_digits",
     "invalid_message",
     "invalid_number",
     "invalid_params",
     "not_supported",
     "not_waiting",
+    "no_floor",
     "no_public_url",
     "no_terminal",
     "operation_not_found",
@@ -113,6 +116,25 @@ class Listening(Protocol):
         """Stop listening. Again is harmless."""
 
 
+class Microphone(Protocol):
+    """A person's own voice for one caller. What was never heard of it does not exist: it is born silent."""
+
+    def hear(self, payload: bytes) -> None:
+        """A piece of their voice: mu-law, 8 kHz, 20 ms mostly. The caller hears it at once."""
+
+    def rest(self) -> None:
+        """They stopped talking for now."""
+
+    def close(self) -> None:
+        """It is put away; the floor stays with them. Again is harmless."""
+
+    def lose(self, why: str) -> None:
+        """It is gone without having been put away: the floor goes to somebody else."""
+
+    async def ended(self) -> str:
+        """Return once it is closed, by whomever, with the reason."""
+
+
 class EngineApi(Protocol):
     """One running engine. All methods belong to the engine's own loop and raise `Refusal`.
 
@@ -151,8 +173,18 @@ class EngineApi(Protocol):
     async def forget_caller(self, number: str, by: str = "") -> None:
         """Take that back: the number is a stranger's again."""
 
-    async def set_floor(self, call_id: str, holder: Floor, by: str = "") -> None:
-        """Who speaks for our side from now on."""
+    async def set_floor(self, call_id: str, holder: Floor, by: str = "", take_over: bool = False) -> None:
+        """Who speaks for our side from now on. While a person drives a call, others are refused with `floor_taken`
+        unless they take over."""
+
+    async def hint(self, call_id: str, message: str, by: str = "") -> None:
+        """Tell the brain something that the caller does not hear; it counts from the next reply on."""
+
+    async def microphone(self, call_id: str, by: str = "") -> Microphone:
+        """The microphone of the person who has the floor."""
+
+    def attend(self, by: str) -> AbstractContextManager[None]:
+        """`by` is there for as long as this is open; a person who is gone loses the floor."""
 
     def call(self, call_id: str) -> Call | None:
         """A call by our id or the carrier's."""

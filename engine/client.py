@@ -38,7 +38,7 @@ from engine.calls import (
 )
 from engine.calls.call import Queued
 from engine.calls.policy import Decision
-from engine.control.clients.base import EngineClient, NoEngine
+from engine.control.clients.base import EngineClient, MicrophoneLine, NoEngine
 from engine.control.clients.in_process import InProcessClient
 from engine.control.clients.over_socket import Connection, SocketClient
 from engine.control.feed import Batch
@@ -49,6 +49,7 @@ __all__ = [
     "EPHEMERAL_TYPES",
     "EVENT_TYPES",
     "AudioFrame",
+    "MicrophoneLine",
     "Around",
     "Batch",
     "Call",

@@ -64,7 +64,7 @@ def known_lines(calls: Iterable[Call]) -> Sequence[EarlierCall]:
     """What was said in each call that is over, of those in which anything was."""
     found: list[EarlierCall] = []
     for call in calls:
-        lines = [line for line in told.told(call) if line.kind != "silence"]
+        lines = [line for line in told.told(call) if line.kind not in ("silence", "hint")]
         if lines and not call.live:
             found.append(EarlierCall(call.started_at, call.direction, lines))
     return found

@@ -14,7 +14,7 @@ from console.widgets.call_table import CallTable
 from console.widgets.prompt import Mode, Prompt
 from console.widgets.transcript import Transcript
 from console.words import STATE_LOOKS, mask_numbers, number_text
-from engine.client import Call, Floor
+from engine.client import Call
 
 if TYPE_CHECKING:
     from console.screens.main import MainScreen
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 REFUSAL_SECONDS: Final = 15.0
 """A refusal is long enough to be read twice."""
 NOTICE_SECONDS: Final = 4.0
-SPOKEN: Final[Mapping[str, Mode]] = {"speak": "speak", "continue": "continue"}
+SPOKEN: Final[Mapping[str, Mode]] = {"speak": "speak", "continue": "continue", "hint": "hint"}
 """Commands after which a text is typed: it goes into the prompt even if it can not be sent, so that none of its
 letters becomes a command."""
 
@@ -42,8 +42,20 @@ class Controls:
             "admit": lambda _: decide(self, "once"),
             "admit-always": lambda _: decide(self, "always"),
             "reject": lambda _: decide(self, "no"),
-            "hold": self.hold,
-            "take": self.take,
+            "hold": lambda _: screen.sounding.hold(self),
+            "take": lambda _: screen.sounding.take(self),
+            "talk": lambda _: screen.sounding.talk(self),
+            "latch": lambda _: screen.sounding.latch(self),
+            "hand-back": lambda _: screen.sounding.hand_back(self),
+            "hint": self.hint,
+            "listen": lambda how: screen.sounding.listen(self, how),
+            "mute": lambda _: screen.monitor.toggle_muted(),
+            "sides": screen.sounding.sides,
+            "louder": lambda percent: screen.sounding.volume(self, percent, 1),
+            "quieter": lambda percent: screen.sounding.volume(self, percent, -1),
+            "volume": lambda percent: screen.sounding.volume(self, percent, 0),
+            "device": lambda name: screen.sounding.device(self, name),
+            "microphone": lambda name: screen.sounding.device(self, name, microphone=True),
             "filter": self.open_filter,
             "open": self.open,
             "copy": self.copy,
@@ -125,6 +137,9 @@ class Controls:
     def ask(self, argument: str) -> None:
         self._say("continue", argument)
 
+    def hint(self, argument: str) -> None:
+        self._say("hint", argument)
+
     def _say(self, mode: Mode, text: str) -> None:
         call = self.screen.call
         if call is None:
@@ -141,7 +156,9 @@ class Controls:
         elif mode == "filter":
             self.filter(text)
         elif text and call_id:
-            if mode == "speak":
+            if mode == "hint":
+                self.perform("hint", self.screen.acts.hint(call_id, text), lambda _: "the agent knows")
+            elif mode == "speak":
                 self.perform("speak", self.screen.acts.speak(call_id, text))
             else:
                 self.perform("continue", self.screen.acts.ask(call_id, text), _answered)
@@ -193,24 +210,6 @@ class Controls:
         from console.screens.transferring import transfer
 
         transfer(self, argument)
-
-    # -- the floor ----------------------------------------------------------------------------
-
-    def hold(self, argument: str) -> None:
-        self._toggle_floor("held", "the agent is held: the caller waits")
-
-    def take(self, argument: str) -> None:
-        self._toggle_floor(
-            "operator", f"you have the floor: the agent is silent, {self.screen.registry.key('speak')} speaks"
-        )
-
-    def _toggle_floor(self, holder: Floor, words: str) -> None:
-        call = self.screen.call
-        if call is None:
-            return
-        wanted: Floor = "agent" if call.floor == holder else holder
-        said = words if wanted == holder else "the agent has the floor again"
-        self.perform("floor", self.screen.acts.floor(call.call_id, wanted), lambda _: said)
 
     # -- the view -----------------------------------------------------------------------------
 

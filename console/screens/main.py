@@ -19,10 +19,12 @@ from console.acts import Acts
 from console.board import Board
 from console.feed import Feed
 from console.keys import COMMANDS, PANE_COMMANDS, Registry, Typed
+from console.monitor import Monitor
 from console.notices import Notices
 from console.options import ConsoleOptions
 from console.screens.bottom import paint_notice, prompt_hint, show_idle, under_way
 from console.screens.controls import Controls
+from console.screens.sounding import Sounding, floor_holder
 from console.screens.view import (
     PAINT_SECONDS,
     LagMeter,
@@ -43,6 +45,7 @@ from console.widgets.ladder import Ladder
 from console.widgets.lines import INK_CLASSES
 from console.widgets.prompt import Idle, Prompt
 from console.widgets.small import MIN_HEIGHT, MIN_WIDTH, TooSmall, Unread
+from console.widgets.sound import SoundBar
 from console.widgets.transcript import Transcript
 from console.widgets.turns import Turns
 from console.widgets.waiting import WaitingBanner, find_stranger
@@ -73,17 +76,20 @@ class MainScreen(Screen[None]):
         options: ConsoleOptions,
         themes: Sequence[str],
         notices: Notices,
+        monitor: Monitor,
     ) -> None:
         super().__init__()
         self.themes = tuple(themes)
         self.registry = registry
         self.notices = notices
+        self.monitor = monitor
         self.board = board
         self.feed = feed
         self.acts = acts
         self.options = options
         self.masked = options.mask_numbers
         self.frozen: Board | None = None
+        self.sounding = Sounding(self)
         self.controls = Controls(self)
         self.lag = LagMeter()
         self._painted: tuple[object, ...] = ()
@@ -96,6 +102,7 @@ class MainScreen(Screen[None]):
         yield Header(id="header")
         yield Banner(id="banner")
         yield WaitingBanner(self.registry)
+        yield SoundBar(self.registry)
         with Container(id="body"):
             yield CallTable(self.registry.key("dial"))
             with Vertical(id="talk"):
@@ -148,6 +155,7 @@ class MainScreen(Screen[None]):
     def _tick(self) -> None:
         self.lag.tick(time.monotonic())
         now = self.options.clock()
+        self.sounding.paint()
         paint_notice(self)
         state = (self.board.version, self.feed.link, self.feed.health, now // 1000, len(self.acts.pending))
         if state != self._painted:
@@ -180,6 +188,7 @@ class MainScreen(Screen[None]):
             alert=alert,
             adrift=self.adrift,
             levels=levels,
+            holder=floor_holder(call, self.options.me) if call else "",
         )
         self.query_one(Transcript).show_call(self.shown, call, masked=self.masked)
         reason = mask_numbers(reason_of(self.shown, call, now), self.masked) if call else ""
@@ -232,6 +241,7 @@ class MainScreen(Screen[None]):
             self.query_one(CallTable).show_board(self.board, self.options.clock(), adrift=self.adrift)
         self._paint_call(self.options.clock())
         self._paint_waiting(self.options.clock())
+        self.sounding.follow()
         if event.opened:
             self.query_one(Transcript).focus()
 

@@ -8,6 +8,7 @@ from typing import Final
 from console.facts import Levels
 from console.paint import Part, Row, pack
 from console.text import clean, clock_text
+from console.who import person_of
 from console.widgets.lines import Panel
 from console.words import AWAY_LOOK, FLOOR_LOOKS, look_of, number_text
 from engine.client import Call
@@ -40,6 +41,7 @@ def call_header_row(
     alert: str = "",
     adrift: bool = False,
     levels: Levels | None = None,
+    holder: str = "",
 ) -> Row:
     """The selected call in one line. Times are epoch ms; `pending` is what was asked and is not done yet."""
     if call is None:
@@ -61,6 +63,8 @@ def call_header_row(
     right: list[Part] = [
         (1, ((pending, "warn"),) if pending else ()),
         (0, (("!", "bad"),) if alert else ()),
+        (0, ((f"● {person_of(call.microphone) or 'a person'} is heard ", "alarm"),) if call.microphone else ()),
+        (3, ((f"{clean(holder, 24)} has it", "dim"),) if holder else ()),
         (1, (("floor " if width >= TITLED else "", "dim"), (f"{floor.symbol} {floor.word} ", floor.ink))),
     ]
     return pack(left, right if call.live and not unknown else (), width)
@@ -95,6 +99,7 @@ class CallHeader(Panel):
     pending = ""
     alert = ""
     adrift = False
+    holder = ""
     levels: Levels | None = None
 
     def show(
@@ -107,11 +112,12 @@ class CallHeader(Panel):
         alert: str,
         adrift: bool = False,
         levels: Levels | None = None,
+        holder: str = "",
     ) -> None:
         """Draw `call` as it is at `now` (epoch ms)."""
         self.levels = levels
         self.call, self.now, self.masked, self.pending, self.alert = call, now, masked, pending, alert
-        self.adrift = adrift
+        self.adrift, self.holder = adrift, holder
         self.redraw()
 
     def draw(self, width: int, height: int) -> Sequence[Row]:
@@ -125,5 +131,6 @@ class CallHeader(Panel):
                 alert=self.alert,
                 adrift=self.adrift,
                 levels=self.levels,
+                holder=self.holder,
             )
         ]

@@ -20,12 +20,19 @@ from textual.widgets import Input, Static
 from console.paint import Row, crop_row
 from console.widgets.lines import Panel
 
-Mode = Literal["speak", "continue", "filter", "command"]
+Mode = Literal["speak", "continue", "hint", "filter", "command"]
 HISTORY: Final = 100
-_TITLES: Final[dict[Mode, str]] = {"speak": "speak", "continue": "continue", "filter": "filter", "command": "command"}
+_TITLES: Final[dict[Mode, str]] = {
+    "speak": "speak",
+    "continue": "continue",
+    "hint": "hint",
+    "filter": "filter",
+    "command": "command",
+}
 _PLACEHOLDERS: Final[dict[Mode, str]] = {
     "speak": "what the caller should hear",
     "continue": "what the caller should answer",
+    "hint": "what the agent should know or do; the caller does not hear it",
     "filter": "number, state or words; ! for all but those",
     "command": "command, Tab completes",
 }

@@ -70,6 +70,8 @@ def item_rows(item: Item, width: int, *, masked: bool = False) -> list[Row]:
 
 def _spoken(line: Line) -> Row:
     text = clean(line.text)
+    if line.hint:
+        return (("hint: ", "dim"), (text, "note"))
     body = "operator" if line.speaker == "operator" else "text"
     if line.cut:
         return ((text, body), (_CUT if text else _CUT.lstrip(), "cut"), (clean(line.unheard), "unheard"))

@@ -18,6 +18,8 @@ MAX_LINES: Final = 2000
 """Transcript lines kept in the record of one call; the log keeps them all."""
 MAX_TURNS: Final = 500
 MAX_PRESSED: Final = 200
+UNWRITTEN: Final = "(spoke, not written down)"
+"""Stands for a person's words that no recogniser understood."""
 _Step = Callable[[Call, Event], Call]
 
 
@@ -141,6 +143,7 @@ def _ended(call: Call, event: Event) -> Call:
         transcript=lines,
         queued={},
         waiting=False,
+        microphone="",
     )
 
 
@@ -270,6 +273,27 @@ def _floor(call: Call, event: Event) -> Call:
     return replace(call, floor=cast(Floor, holder), floor_by=_text(event.data, "by"))
 
 
+def _microphone(call: Call, event: Event) -> Call:
+    live = event.data.get("live") is True
+    return replace(call, microphone=(_text(event.data, "by") or "operator") if live else "")
+
+
+def _operator_said(call: Call, event: Event) -> Call:
+    began = event.data.get("startedAt")
+    at = began if isinstance(began, int) and call.started_at <= began <= event.at else event.at
+    text = _text(event.data, "text").strip()
+    return _add_line(call, Line(at, "operator", text or _unwritten(event.data.get("ms"))))
+
+
+def _unwritten(ms: object) -> str:
+    return f"(spoke for {max(1, round(ms / 1000))} s, not written down)" if isinstance(ms, int) else UNWRITTEN
+
+
+def _hint(call: Call, event: Event) -> Call:
+    text = _text(event.data, "text").strip()
+    return _add_line(call, Line(event.at, "operator", text, hint=True)) if text else call
+
+
 def _is_playing(call: Call) -> bool:
     return any(line.playing for line in call.transcript[-8:])
 
@@ -332,6 +356,9 @@ _STEPS: Final[dict[str, _Step]] = {
     "turn.completed": _turn,
     "dtmf.received": _dtmf,
     "floor.changed": _floor,
+    "microphone.changed": _microphone,
+    "operator.said": _operator_said,
+    "operator.hint": _hint,
 }
 
 _AFTER_END: Final[frozenset[str]] = frozenset({"call.accepted", "call.error", "turn.completed"})

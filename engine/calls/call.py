@@ -32,6 +32,8 @@ class Line:
     unheard: str = ""
     say_id: str | None = None
     playing: bool = False
+    hint: bool = False
+    """An operator's word to the brain: the caller did not hear it."""
 
     def to_json(self) -> dict[str, Any]:
         value: dict[str, Any] = {
@@ -44,6 +46,8 @@ class Line:
             value["unheard"] = self.unheard
         if self.playing:
             value["playing"] = True
+        if self.hint:
+            value["hint"] = True
         return value
 
 
@@ -79,6 +83,8 @@ class Call:
     """The number that the caller talks to instead of us."""
     floor: Floor = "agent"
     floor_by: str = ""
+    microphone: str = ""
+    """Whose own voice the caller hears now."""
     answered_at: int | None = None
     ended_at: int | None = None
     end_reason: State | None = None
@@ -129,6 +135,8 @@ class Call:
             "from": self.from_number,
             "to": self.to_number,
             "floor": self.floor,
+            "floorBy": self.floor_by or None,
+            "microphone": self.microphone or None,
             "media": self.media,
             "answeredBy": self.answered_by or None,
             "waiting": self.waiting,

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from engine.config.base import NotNegative, PhoneNumber, Positive, Section, WebUrl
 from engine.config.carriers import Mock, Outbound, Plivo, Telnyx, Twilio
+from engine.config.floor import FloorSettings
 from engine.config.network import Control, Probe, Serve, Tailscale, Tunnel, Webhooks, WebhookSecurity
 from engine.config.realtime import Realtime
 from engine.config.speech import Messages, Response, Streaming, Tts
@@ -40,6 +41,8 @@ class ConsoleSettings(Section):
 
     theme: str | None = Field(default=None, description="Theme by name; unset: the built-in one.")
     mask_numbers: bool = Field(default=False, description="Hide the middle digits of phone numbers.")
+    loudspeaker: str = Field(default="", description="Where calls are listened to, by a part of the device's name.")
+    microphone: str = Field(default="", description="The operator's microphone, by a part of the device's name.")
     keys: dict[str, str] = Field(
         default_factory=dict, description="Other keys: command -> key.", examples=[{"call.dial": "ctrl+n"}]
     )
@@ -106,6 +109,9 @@ class Config(Section):
     silence_timeout_ms: Positive = Field(default=800, description="Silence that ends the caller's turn.")
     turn_taking: TurnTaking = Field(
         default_factory=TurnTaking, description="When the caller has begun, interrupts, and has finished."
+    )
+    floor: FloorSettings = Field(
+        default_factory=FloorSettings, description="Who speaks for us when it is not the agent."
     )
     transcript_timeout_ms: Positive = Field(default=180_000, description="How long `continue` waits for the answer.")
     ring_timeout_ms: Positive = Field(

@@ -1,4 +1,4 @@
-"""One attached client: events from a cursor on, JSON-RPC, and the sound of calls, over one WebSocket."""
+"""One attached client: events from a cursor on, JSON-RPC, and sound both ways, over one WebSocket."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from engine.control import rpc
 from engine.control.feed import Batch, Feed
 from engine.control.listenings import Listenings
 from engine.control.methods import Dispatcher
+from engine.control.microphones import Microphones
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +38,9 @@ class Attachment:
     ) -> None:
         self._socket = socket
         self._abort = abort
-        self._dispatcher = Listenings(api, dispatcher, self._send, self._send_audio)
+        self._api = api
+        self._listenings = Listenings(api, dispatcher, self._send, self._send_audio)
+        self._dispatcher = Microphones(api, self._listenings, self._send)
         self._by = by
         self._requests: set[asyncio.Task[None]] = set()
 
@@ -46,21 +49,29 @@ class Attachment:
 
         Without a feed there are no events: that is a client who only listens.
         """
+        present = self._api.attend(self._by) if feed is not None else contextlib.nullcontext()
         async with feed or contextlib.nullcontext():
-            await self._send(rpc.encode(hello))
-            sending = {asyncio.create_task(self._send_batches(feed))} if feed is not None else set()
-            try:
-                await self._read()
-            finally:
-                tasks = sending | self._requests
-                for task in tasks:
-                    task.cancel()
-                if tasks:
-                    await asyncio.wait(tasks)
-                await self._dispatcher.close()
+            with present:
+                await self._talk(feed, hello)
+
+    async def _talk(self, feed: Feed | None, hello: dict[str, Any]) -> None:
+        await self._send(rpc.encode(hello))
+        sending = {asyncio.create_task(self._send_batches(feed))} if feed is not None else set()
+        try:
+            await self._read()
+        finally:
+            tasks = sending | self._requests
+            for task in tasks:
+                task.cancel()
+            if tasks:
+                await asyncio.wait(tasks)
+            await self._dispatcher.close()
+            await self._listenings.close()
 
     async def _read(self) -> None:
         async for message in self._socket:
+            if message.type is WSMsgType.BINARY and self._dispatcher.take(message.data):
+                continue
             if message.type is not WSMsgType.TEXT:
                 refusal = Refusal("invalid_params", "Requests are JSON-RPC 2.0 in text frames.")
                 await self._send(rpc.encode(rpc.failure(None, rpc.INVALID_REQUEST, refusal)))

@@ -7,6 +7,9 @@
 | 4 | listening id, unsigned, big-endian |
 | 8 | epoch ms at which the frame passed the engine, unsigned, big-endian |
 | rest | mu-law, 8 kHz, mono |
+
+A client's own voice (`voicecall.microphone`) comes the other way in the same form: side 2, the microphone's id, when it
+was spoken. One without sound says that the speaker stopped for now.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from engine.api import AudioFrame, Side
 
 VERSION: Final = 1
 _HEAD: Final = struct.Struct(">BBIQ")
+_OPERATOR: Final = 2
 _SIDES: Final[tuple[Side, Side]] = ("caller", "agent")
 
 
@@ -34,3 +38,18 @@ def decode_audio(message: bytes) -> tuple[int, AudioFrame]:
     if version != VERSION or side >= len(_SIDES):
         raise ValueError(f"not an audio frame of version {VERSION}")
     return listening_id, AudioFrame(_SIDES[side], message[_HEAD.size :], at_ms)
+
+
+def encode_voice(microphone_id: int, payload: bytes, at_ms: int) -> bytes:
+    """A piece of a person's own voice as a binary message."""
+    return _HEAD.pack(VERSION, _OPERATOR, microphone_id, at_ms) + payload
+
+
+def decode_voice(message: bytes) -> tuple[int, bytes]:
+    """The microphone's id and the sound of a binary message. Raises ValueError."""
+    if len(message) < _HEAD.size:
+        raise ValueError("too short for a voice")
+    version, side, microphone_id, _ = _HEAD.unpack_from(message)
+    if version != VERSION or side != _OPERATOR:
+        raise ValueError(f"not a person's voice of version {VERSION}")
+    return microphone_id, message[_HEAD.size :]

@@ -20,6 +20,8 @@ Result = Mapping[str, Any]
 _P = TypeVar("_P", bound=p.Params)
 LISTEN: Final = "voicecall.listen"
 UNLISTEN: Final = "voicecall.unlisten"
+MICROPHONE: Final = "voicecall.microphone"
+MICROPHONE_CLOSE: Final = "voicecall.microphone.close"
 _SUCCESS: Final[Result] = {"success": True}
 
 
@@ -115,7 +117,11 @@ class Dispatcher:
         return _SUCCESS
 
     async def floor(self, params: p.SetFloor, by: str) -> Result:
-        await self._api.set_floor(params.call_id, params.holder, by)
+        await self._api.set_floor(params.call_id, params.holder, by, params.take_over)
+        return _SUCCESS
+
+    async def hint(self, params: p.Say, by: str) -> Result:
+        await self._api.hint(params.call_id, params.message, by)
         return _SUCCESS
 
     async def admit(self, params: p.Admit, by: str) -> Result:
@@ -180,7 +186,7 @@ class Dispatcher:
         """What an attached client asks is answered by `engine.control.listenings`; nobody else can get sound."""
         raise Refusal(
             "not_supported",
-            "Live audio comes as binary frames over an attached socket, not in an answer.",
+            "Live audio comes and goes as binary frames over an attached socket, not in an answer.",
             "Open a WebSocket with GET /attach and send the same request there.",
         )
 
@@ -231,6 +237,7 @@ METHODS: Final[Mapping[str, Method]] = {
     "voicecall.transfer": _method(p.Transfer, Dispatcher.transfer, acts=True),
     "voicecall.end": _method(p.OneCall, Dispatcher.end, acts=True),
     "voicecall.floor": _method(p.SetFloor, Dispatcher.floor, acts=True),
+    "voicecall.hint": _method(p.Say, Dispatcher.hint, acts=True),
     "voicecall.admit": _method(p.Admit, Dispatcher.admit, acts=True),
     "voicecall.admitted": _method(p.Params, Dispatcher.admitted),
     "voicecall.forget": _method(p.Forget, Dispatcher.forget, acts=True),
@@ -247,4 +254,6 @@ METHODS: Final[Mapping[str, Method]] = {
     "voicecall.backlog": _method(p.Backlog, Dispatcher.backlog),
     LISTEN: _method(p.OneCall, Dispatcher.listen),
     UNLISTEN: _method(p.OneCall, Dispatcher.listen),
+    MICROPHONE: _method(p.OneCall, Dispatcher.listen),
+    MICROPHONE_CLOSE: _method(p.OneCall, Dispatcher.listen),
 }

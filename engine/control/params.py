@@ -88,6 +88,7 @@ class History(Params):
 class SetFloor(Params):
     call_id: CallId
     holder: Floor
+    take_over: bool = False
 
 
 class Admit(Params):

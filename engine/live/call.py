@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from functools import partial
 from typing import Any, Final
 
@@ -28,6 +28,7 @@ from engine.live.manners import manners_of
 from engine.live.native import Native
 from engine.live.notice import NoticeWatch
 from engine.live.parts import Parts
+from engine.live.person import Microphone, Person
 from engine.live.prepared import Prepared
 from engine.live.pressed import Pressed
 from engine.live.questions import Questions
@@ -46,7 +47,8 @@ from engine.speech.ports import EndCall
 
 log = logging.getLogger(__name__)
 
-HOLDING: Final = "One moment, please."
+UNANSWERED_SECONDS: Final = 60
+"""A caller's words are answered by an agent who gets the floor back, if they are not older than this."""
 
 
 class _Over(Exception):
@@ -72,6 +74,8 @@ class LiveCall:
             self.answered.set()
         self._greeted = call.answered_at is not None and bool(call.transcript)
         self._floor: Floor = call.floor
+        self._holds = 0
+        """Changes of the floor: a hold knows by it that it is over."""
         self._questions = Questions()
         self.listeners = Listeners()
         self.handover = Handover(call.transferred_to)
@@ -91,6 +95,11 @@ class LiveCall:
         else:
             self._native = Native(call, parts, self, self._instruct, self._nobody_is_cut_off)
             self.mouth = self._native.mouth
+        self.person: Person | None = None
+        """A person's own voice, where there is a stream for it."""
+        if self._streamed is not None and call.mode == "conversation":
+            self.person = Person(call.call_id, parts, self.mouth, self, self._spawn)
+            self._streamed.on_playout = self.person.attach
         self._manners = manners_of(parts.config, call)
         make_replies = partial(RealtimeReplies, self._realtime) if self._realtime is not None else Replies
         self.replies: Replies = make_replies(
@@ -134,6 +143,7 @@ class LiveCall:
             )
             self._parts.hang_up(self.call_id, State.ERROR, "engine", "an internal error")
         finally:
+            self._put_away("the call ended")
             self._group = None
             self.began.set()
             self.listeners.close()
@@ -169,6 +179,7 @@ class LiveCall:
         """The call has ended in the log."""
         self._questions.refuse(Refusal("call_ended", "the call ended before the caller answered"), for_good=True)
         self.listeners.close()
+        self._put_away("the call ended")
         if not self._call.live:
             self.mouth.cut("the call ended")  # what was queued while the end was being written down
         self._over.set()
@@ -260,6 +271,7 @@ class LiveCall:
 
     def let_go(self) -> None:
         """The caller is away: be silent, answer nothing."""
+        self._put_away("the caller was put through")
         self._questions.refuse(Refusal("call_not_connected", "the caller was put through to somebody else"))
         self.be_silent(f"the caller was put through to {self.handover.to}")
 
@@ -307,16 +319,81 @@ class LiveCall:
     def set_floor(self, holder: Floor) -> None:
         """Who speaks for our side from now on. A hold is spoken, so that the caller knows."""
         before, self._floor = self._floor, holder
+        if holder != "operator":
+            self._put_away(f"the floor went to {holder}")
         if holder == before:
             return
+        self._holds += 1
         if holder != "agent":
             self.replies.revoke(f"the floor went to {holder}")
             self.mouth.cut(f"the floor went to {holder}")
         if holder == "held" and not self.handover.away:
-            self.say(HOLDING, "agent", "hold")
+            self._spawn(self._hold(self._holds))
         if self._realtime is not None:
             self._realtime.floor(holder)
+        if holder == "agent":
+            self._go_on(before)
         self.deafness.act()
+
+    async def _hold(self, hold: int) -> None:
+        """Tell the caller that they wait, now and every so often, for as long as this hold lasts."""
+        floor = self._parts.config.floor
+        while self._holds == hold and not self.handover.away:
+            if floor.holding_line and not self.mouth.busy:
+                self.say(floor.holding_line, "agent", "hold")
+            await asyncio.sleep(floor.holding_repeat_seconds)
+
+    def _go_on(self, before: Floor) -> None:
+        """The agent has the floor again: whoever spoke last and waits is answered."""
+        floor = self._parts.config.floor
+        if self.agent_speaks and before == "operator" and floor.handed_back_line and not self.mouth.full:
+            self.say(floor.handed_back_line, "agent")
+        if self._group is None or not self.wants_answer() or not self.replies.quiet:
+            return
+        said = [line for line in self._call.in_order if line.text not in ("", floor.holding_line) and not line.hint]
+        waits = bool(said) and said[-1].speaker == "caller"
+        if not waits or epoch_ms() - said[-1].at > UNANSWERED_SECONDS * 1000:
+            return
+        if self._realtime is not None and self.held_by_model:
+            self._realtime.go_on()
+        else:
+            clock = TurnClock(len(self._call.turns) + 1, reported=True)  # people took the time: no stages
+            clock.reach("text", self._parts.now_ms())
+            self.replies.answer(said[-1].text, clock, self._group)
+
+    def open_microphone(self, by: str, lost: Callable[[str], None]) -> Microphone:
+        """A person's own voice for the caller. Raises Refusal."""
+        if self.person is None:
+            raise Refusal(
+                "not_supported",
+                "there is no media stream in this call for a microphone",
+                "type what is to be said",
+            )
+        return self.person.open(by, lost)
+
+    def _put_away(self, why: str) -> None:
+        if self.person is not None:
+            self.person.put_away(why)
+
+    async def words_settled(self) -> None:
+        """Return once what a person said with their own voice is written down."""
+        if self.person is not None:
+            await self.person.settle()
+
+    def person_said(self, text: str) -> None:
+        """Words of a person's own voice are known (engine.live.person.Tells)."""
+        if self._realtime is not None:
+            self._realtime.person_said(text)
+
+    @property
+    def held_by_model(self) -> bool:
+        """A speech-to-speech model holds the call."""
+        return self._realtime is not None and self._realtime.speaks
+
+    def hint(self, text: str) -> None:
+        """An operator's word to the brain; others read it in the record."""
+        if self._realtime is not None:
+            self._realtime.hint(text)
 
     def be_silent(self, why: str) -> None:
         """Say nothing more of what was meant to be said."""
@@ -369,6 +446,8 @@ class LiveCall:
     def caller_interrupts(self) -> None:
         if self.machine.talks:
             return  # nobody is there to be listened to: the beep, or what is left of a greeting
+        if self.person is not None and self.person.talking:
+            return  # they talk with a person, who hears them
         # Until it is known that they said something, the reply is not given up: it holds its breath, as since
         # `caller_began`.
         keep = self._streamed is not None and self._parts.config.turn_taking.resume

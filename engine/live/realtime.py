@@ -19,7 +19,7 @@ from engine.live.realtime_ears import RealtimeEars
 from engine.live.realtime_line import ModelLine
 from engine.live.realtime_link import Link
 from engine.live.realtime_mouth import RealtimeMouth
-from engine.live.realtime_prompts import AGAIN, HANDED_BACK, Role, about, earlier, history, keys, spoken_by
+from engine.live.realtime_prompts import AGAIN, HANDED_BACK, Role, about, earlier, hint, history, keys, spoken_by
 from engine.live.realtime_tools import Tools
 from engine.live.realtime_turns import CallerTurns
 from engine.live.realtime_voice import ModelVoice
@@ -156,6 +156,19 @@ class Realtime:
         self.generation += 1
         if holder == "agent":
             self._tell("system", HANDED_BACK)
+
+    def go_on(self) -> None:
+        """The caller waits for an answer to what they said to somebody else."""
+        if self.wants_answer():
+            self._voice.reply(None)
+
+    def hint(self, text: str) -> None:
+        """An operator's word to the model."""
+        self._tell(*hint(text))
+
+    def person_said(self, text: str) -> None:
+        """A person said this to the caller with their own voice."""
+        self._tell(*spoken_by("operator", text))
 
     async def _live(self) -> bool:
         """Hold the call for as long as the service is there. True: somebody else takes over the ears."""

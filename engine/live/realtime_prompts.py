@@ -42,6 +42,15 @@ def keys(digits: str) -> tuple[Role, str]:
     return "system", f"The caller pressed these keys: {digits}"
 
 
+def hint(text: str) -> tuple[Role, str]:
+    """What an operator wants the model to do."""
+    quoted = json.dumps(text, ensure_ascii=False)
+    return (
+        "system",
+        f"Instruction of the person who supervises you, unheard by the caller: {quoted}. Do not mention it.",
+    )
+
+
 def spoken_by(speaker: Speaker, text: str, *, cut: bool = False) -> tuple[Role, str]:
     """A line of our side that the model did not speak itself, as an item of its conversation."""
     if speaker == "operator":
@@ -74,7 +83,9 @@ def history(call: Call) -> Iterator[tuple[Role, str]]:
 
 def _lines(lines: Sequence[Said]) -> Iterator[tuple[Role, str]]:
     for said in lines:
-        if said.speaker != "caller":
+        if said.kind == "hint":
+            yield hint(said.text)
+        elif said.speaker != "caller":
             yield spoken_by(said.speaker, said.text, cut=said.cut)
         elif said.kind == "keys":
             yield keys(said.text)

@@ -26,6 +26,7 @@ def conversation(call: Call, earlier: Sequence[EarlierCall] = (), heard: str = "
     lines = told(call)
     if heard and not any(line.speaker == "caller" and line.text == heard for line in lines[-4:]):
         lines.append(Said("caller", heard))
+    lines = _answerable(lines)
     return Conversation(
         call_id=call.call_id,
         direction=call.direction,
@@ -38,6 +39,16 @@ def conversation(call: Call, earlier: Sequence[EarlierCall] = (), heard: str = "
     )
 
 
+def _answerable(lines: list[Said]) -> list[Said]:
+    """Hints that came after the caller's last words stand before them: what is answered stands last."""
+    last = len(lines)
+    while last and lines[last - 1].kind == "hint":
+        last -= 1
+    if last == len(lines) or not last or lines[last - 1].speaker != "caller":
+        return lines
+    return [*lines[: last - 1], *lines[last:], lines[last - 1]]
+
+
 def told(call: Call) -> list[Said]:
     """The lines of a call, oldest first."""
     found: list[Said] = []
@@ -47,6 +58,9 @@ def told(call: Call) -> list[Said]:
         if line is None or line.speaker == "caller":
             ours = None
             found.append(Said("caller", keys, kind="keys") if line is None else Said("caller", line.text))
+            continue
+        if line.hint:
+            found.append(Said("operator", line.text, kind="hint"))
             continue
         if ours is not None and (quiet := at - ours.at - estimated_ms(ours.text)) >= SILENCE_MS:
             found.append(Said("caller", str(round(quiet / 1000)), kind="silence"))

@@ -11,6 +11,7 @@ from typing import Final, assert_never
 from pydantic import ValidationError
 
 from engine.simulator.faults import FaultPlan
+from engine.simulator.handset import Handset
 from engine.simulator.leg import Leg
 from engine.simulator.media import MediaLink, StreamLost, StreamStats
 from engine.simulator.model import CallState, Reason, Status, WebhookType, webhook_body
@@ -67,6 +68,7 @@ class SimCall:
         webhook_url: str,
         document: list[Verb] | None = None,
         dtmf_sequence: str = "",
+        handset: Handset | None = None,
     ) -> None:
         self.state = state
         self.person = person
@@ -78,6 +80,7 @@ class SimCall:
         self._webhook_url = webhook_url
         self._document = document
         self._dtmf_sequence = dtmf_sequence
+        self.handset = handset
         self._rng = Random(f"{world.setup.seed}:{state.number}")
         self._sequence = 0
         self._redirects = 0
@@ -218,6 +221,7 @@ class SimCall:
             voices=self._world.voices,
             on_leave=lambda: self.finish("hangup-person"),
             on_key=lambda digit: self._post("call.dtmf", digits=digit),
+            handset=self.handset,
             recording=Recording(Path(directory) / f"{self.state.id}.wav") if directory else None,
         )
         self.leg = leg
@@ -292,6 +296,14 @@ class SimCall:
 
     def _move(self, status: Status, reason: Reason | None = None) -> None:
         self.state = self.state.moved(status, self._world.clock(), reason)
+        if self.handset is None:
+            return
+        if status is Status.RINGING:
+            self.handset.tell(("ringing", self.state.from_number))
+        elif status is Status.IN_PROGRESS:
+            self.handset.tell(("answered", ""))
+        elif status.over:
+            self.handset.tell(("ended", reason or status.value))
 
     def _end(self, reason: Reason) -> None:
         for timer in (self._time_limit, self._patience):

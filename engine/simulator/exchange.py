@@ -13,8 +13,9 @@ import aiohttp
 
 from engine.simulator.call import SimCall
 from engine.simulator.cast import Cast
+from engine.simulator.handset import Handset
 from engine.simulator.model import CallState
-from engine.simulator.people import Person
+from engine.simulator.people import Manners, Person
 from engine.simulator.setup import DialBody, InboundBody, PaceBody, Setup
 from engine.simulator.ticker import Ticker
 from engine.simulator.voices import VoiceBank
@@ -51,6 +52,9 @@ class Exchange:
         self.pace = setup.pace
         self.calls: OrderedDict[str, SimCall] = OrderedDict()
         self._by_ref: dict[str, str] = {}
+        self._handsets: dict[str, Handset] = {}
+        """Numbers at which somebody real waits to be called."""
+        self._held: dict[Handset, SimCall] = {}
         self._tasks: set[asyncio.Task[object]] = set()
         self._ids = Random(f"{setup.seed}:ids:{time.time_ns()}")
         self._dials = Random(f"{setup.seed}:dials")
@@ -123,9 +127,14 @@ class Exchange:
             ring_timeout_ms=body.ring_timeout_ms,
             time_limit_s=body.time_limit_s,
         )
-        person = self.cast.at(body.to, Random(f"{self.setup.seed}:{state.number}:who"))
+        handset = self._handsets.pop(body.to, None)
+        person = (
+            _holder(body.to) if handset else self.cast.at(body.to, Random(f"{self.setup.seed}:{state.number}:who"))
+        )
         document = list(body.document) if body.document is not None else None
-        call = SimCall(state, person, self.world, body.webhook_url, document, body.dtmf_sequence or "")
+        call = SimCall(state, person, self.world, body.webhook_url, document, body.dtmf_sequence or "", handset)
+        if handset is not None:
+            self._held[handset] = call
         self._by_ref[body.client_ref] = state.id
         self._start(call)
         return call
@@ -148,6 +157,42 @@ class Exchange:
         call = SimCall(state, person, self.world, webhook_url)
         self._start(call)
         return call
+
+    def lift(self, handset: Handset, number: str, to: str) -> None:
+        """Somebody real calls one of our numbers, from `number`. Raises LookupError, Full."""
+        to = self.number_of(to)
+        self._make_room()
+        state = CallState(
+            id=self._new_id(),
+            number=self._count,
+            direction="inbound",
+            from_number=number,
+            to_number=to,
+            created_at=self.world.clock(),
+        )
+        call = SimCall(state, _holder(number), self.world, self.world.numbers[to], handset=handset)
+        self._held[handset] = call
+        self._start(call)
+
+    def number_of(self, wanted: str) -> str:
+        """A number of ours that can be called; unset: the first. Raises LookupError."""
+        if wanted and wanted not in self.world.numbers:
+            raise LookupError(f"nobody has registered the number {wanted}")
+        if not self.world.numbers:
+            raise LookupError("no engine has registered a number: set from_number, or start the engine")
+        return wanted or min(self.world.numbers)
+
+    def hold_ready(self, handset: Handset, number: str) -> None:
+        """Whoever is called at `number` next is somebody real."""
+        self._handsets[number] = handset
+
+    def hang_up_handset(self, handset: Handset) -> None:
+        """The handset is put down. Again is harmless."""
+        for number in [number for number, each in self._handsets.items() if each is handset]:
+            del self._handsets[number]
+        call = self._held.pop(handset, None)
+        if call is not None:
+            call.finish("hangup-person")
 
     def set_pace(self, pace: PaceBody) -> None:
         self.pace = pace
@@ -216,3 +261,8 @@ class Exchange:
             self.ring_in(InboundBody(to=numbers[self._turn % len(numbers)]))
         except (LookupError, Full) as refusal:
             log.warning("nobody called: %s", refusal)
+
+
+def _holder(number: str) -> Person:
+    """Whoever holds a handset: says nothing by themselves."""
+    return Person(number, "somebody real", "anna", (), Manners.named("sink"))

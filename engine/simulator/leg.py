@@ -14,6 +14,7 @@ from typing import Final, Protocol
 from engine.media.audio import FRAME_MS
 from engine.media.levels import FLOOR_DB, level_db
 from engine.simulator.behaviour import LOUD_DB, Act, Behaviour, Leave, Press, Speak, Tone
+from engine.simulator.handset import Handset
 from engine.simulator.people import Person
 from engine.simulator.playback import Playback
 from engine.simulator.recording import Recording
@@ -83,6 +84,8 @@ class Leg:
     on_leave: Callable[[], None]
     on_key: Callable[[str], None]
     """A key pressed while no stream is up."""
+    handset: Handset | None = None
+    """Somebody real, in place of the person's own mouth."""
     recording: Recording | None = None
     playback: Playback = field(default_factory=Playback)
     stream: Stream | None = None
@@ -113,6 +116,9 @@ class Leg:
         level = self._hear(heard)
         for act in self._behaviour.step(self.now_ms, level, self._busy):
             self._do(act)
+        if self.handset is not None:
+            self.handset.ring_out(heard)
+            self._keys.extend(self.handset.next_keys())
         said, encoded = self._next_frame()
         if self.stream is not None:
             self.stream.send_audio(encoded)
@@ -159,6 +165,8 @@ class Leg:
 
     def _next_frame(self) -> tuple[bytes, str]:
         """What leaves the mouth: the line, the beep, or the quiet of the line."""
+        if self.handset is not None and (frame := self.handset.next_frame()) is not None:
+            return frame
         if self._mouth is not None:
             frame = self._speak(self._mouth)
             if frame is not None:

@@ -13,6 +13,8 @@ from pydantic import BaseModel, ValidationError
 
 from engine.simulator.call import NotNow, SimCall
 from engine.simulator.exchange import AlreadyDialled, Exchange, Full
+from engine.simulator.handset import Handset
+from engine.simulator.handset_socket import carry
 from engine.simulator.report import exchange_report
 from engine.simulator.setup import (
     CastBody,
@@ -60,6 +62,8 @@ def create_app(exchange: Exchange) -> web.Application:
             web.put("/v1/numbers/{number}", _register_number),
             web.post("/sim/inbound", _ring_in),
             web.post("/sim/leave", _leave),
+            web.get("/sim/phone", _hold_handset),
+            web.get("/sim/phone/check", _check_phone),
             web.get("/sim/report", _report),
             web.post("/sim/faults", _set_faults),
             web.post("/sim/pace", _set_pace),
@@ -200,6 +204,34 @@ async def _ring_in(request: web.Request) -> web.Response:
     except Full as full:
         raise Problem(429, "too_many_calls", str(full)) from full
     return _json({"id": call.state.id, "person": call.person.name}, 201)
+
+
+async def _check_phone(request: web.Request) -> web.Response:
+    """Whether `/sim/phone` with the same query would give a line."""
+    try:
+        to = "" if request.query.get("wait") else _exchange(request).number_of(request.query.get("to", ""))
+    except LookupError as error:
+        raise Problem(404, "not_found", str(error.args[0])) from error
+    return _json({"to": to})
+
+
+async def _hold_handset(request: web.Request) -> web.StreamResponse:
+    """A socket for somebody real: see `engine.simulator.telephone`, which is its other end."""
+    exchange, handset = _exchange(request), Handset()
+    number = request.query.get("number", "")
+    socket = web.WebSocketResponse(heartbeat=10, max_msg_size=MAX_BODY, compress=False)
+    await socket.prepare(request)
+    try:
+        if request.query.get("wait"):
+            exchange.hold_ready(handset, number)
+        else:
+            exchange.lift(handset, number, request.query.get("to", ""))
+        await carry(socket, handset)
+    except (LookupError, Full) as refusal:
+        await socket.close(message=str(refusal).encode()[:120])
+    finally:
+        exchange.hang_up_handset(handset)
+    return socket
 
 
 async def _report(request: web.Request) -> web.Response:

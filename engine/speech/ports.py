@@ -123,13 +123,14 @@ class Voice(Protocol):
 class Said:
     """One line of the conversation as it was heard. `cut`: the caller interrupted it there.
 
-    `kind`: what `text` is. Words; keys that the caller pressed; or how many seconds the caller was silent.
+    `kind`: what `text` is. Words; keys that the caller pressed; how many seconds the caller was silent; or a hint: an
+    operator's instruction to the brain, which the caller did not hear.
     """
 
     speaker: Literal["agent", "caller", "operator"]
     text: str
     cut: bool = False
-    kind: Literal["words", "keys", "silence"] = "words"
+    kind: Literal["words", "keys", "silence", "hint"] = "words"
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +199,11 @@ class Brain(Protocol):
 
     async def close(self) -> None:
         """Stop processes and connections."""
+
+
+def takes_hints(brain: Brain) -> bool:
+    """Whether an operator's hint changes anything. A brain that follows a script only has `takes_hints = False`."""
+    return bool(getattr(brain, "takes_hints", True))
 
 
 @runtime_checkable

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
-from engine.api import Listening, Page, Refusal, ReplayInto, Side
+from engine.api import Listening, Microphone, Page, Refusal, ReplayInto, Side
 from engine.calls import Call, Cursor, Draft, Event, Floor, Mode, fold
 from engine.calls.policy import Decision
 from engine.live.listening import Listeners
@@ -35,6 +36,34 @@ class Sound:
             tap(side, payload)
 
 
+class EchoMicrophone:
+    """Remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.heard: list[bytes] = []
+        self.rests = 0
+        self.over: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self.lost = ""
+
+    def hear(self, payload: bytes) -> None:
+        self.heard.append(payload)
+
+    def rest(self) -> None:
+        self.rests += 1
+
+    def close(self) -> None:
+        if not self.over.done():
+            self.over.set_result("put away")
+
+    def lose(self, why: str) -> None:
+        if not self.over.done():
+            self.lost = why
+            self.over.set_result(why)
+
+    async def ended(self) -> str:
+        return await asyncio.shield(self.over)
+
+
 class EchoEngine:
     """`EngineApi` whose callers answer every question with the question. `hold` makes them wait."""
 
@@ -49,6 +78,9 @@ class EchoEngine:
         self.sound: dict[str, Sound] = {}
         self.always: list[str] = []
         self.wanted: list[WebhookQuery] = []
+        self.microphones: list[EchoMicrophone] = []
+        self.present: list[str] = []
+        self.took_over: list[bool] = []
 
     async def record(self, kind: str, call_id: str | None = None, /, **data: Any) -> Event:
         (event,) = await self.log.append([Draft(kind, call_id, data)])
@@ -106,8 +138,26 @@ class EchoEngine:
             await self.record("call.ended", call_id, reason="hangup-bot", by=by)
             self.sound.setdefault(call_id, Sound()).listeners.close()
 
-    async def set_floor(self, call_id: str, holder: Floor, by: str = "") -> None:
+    async def hint(self, call_id: str, message: str, by: str = "") -> None:
         self._known(call_id)
+        await self.record("operator.hint", call_id, text=message, by=by)
+
+    async def microphone(self, call_id: str, by: str = "") -> Microphone:
+        self._known(call_id)
+        self.microphones.append(EchoMicrophone())
+        return self.microphones[-1]
+
+    @contextmanager
+    def attend(self, by: str) -> Iterator[None]:
+        self.present.append(by)
+        try:
+            yield
+        finally:
+            self.present.remove(by)
+
+    async def set_floor(self, call_id: str, holder: Floor, by: str = "", take_over: bool = False) -> None:
+        self._known(call_id)
+        self.took_over.append(take_over)
         await self.record("floor.changed", call_id, holder=holder, by=by)
 
     def call(self, call_id: str) -> Call | None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Protocol, Self
 
 from engine.api import AudioFrame, Page, Refusal, ReplayInto
 from engine.calls import Cursor, Event, Floor, Mode
@@ -29,6 +30,22 @@ class NoEngine(Exception):
         self.hint = hint
 
 
+class MicrophoneLine(Protocol):
+    """An open way for a voice. Belongs to the loop that opened it."""
+
+    async def send(self, payload: bytes) -> None:
+        """A piece of the voice: mu-law, 8 kHz, 20 ms."""
+
+    async def rest(self) -> None:
+        """The speaker stopped for now."""
+
+    async def put_away(self) -> None:
+        """No more will come, on purpose; the floor stays."""
+
+    async def ended(self) -> str:
+        """Return once the engine has closed it, with the reason."""
+
+
 class EngineClient(ABC):
     """An engine, wherever it runs. Methods raise Refusal when it refuses and NoEngine when it is not there."""
 
@@ -50,6 +67,17 @@ class EngineClient(ABC):
         Refusals come with the first frame that is asked for. Close it (`aclosing`) to stop before the end.
         """
         raise Refusal("not_supported", "This client has no way for live audio.", "Use another kind of client.")
+
+    def for_sound(self) -> EngineClient:
+        """A client of the same engine for the loop of another thread: sound must not wait for a screen."""
+        return self
+
+    def microphone(self, call_id: str) -> AbstractAsyncContextManager[MicrophoneLine]:
+        """A way for the operator's own voice to a caller whose floor they have; silent until something is sent.
+
+        Left without `put_away` it counts as lost, and the engine gives the call to somebody else.
+        """
+        raise Refusal("not_supported", "This client has no way for a voice.", "Use another kind of client.")
 
     @abstractmethod
     async def close(self) -> None:
@@ -89,9 +117,14 @@ class EngineClient(ABC):
         """Hang up. A call that is over already is a success."""
         await self._request("voicecall.end", {"callId": call_id}, DIAL_S)
 
-    async def floor(self, call_id: str, holder: Floor) -> None:
-        """Who speaks for our side from now on."""
-        await self._request("voicecall.floor", {"callId": call_id, "holder": holder})
+    async def floor(self, call_id: str, holder: Floor, *, take_over: bool = False) -> None:
+        """Who speaks for our side from now on. `take_over`: also when another person has the floor."""
+        params = {"callId": call_id, "holder": holder, "takeOver": take_over}
+        await self._request("voicecall.floor", params)
+
+    async def hint(self, call_id: str, message: str) -> None:
+        """Tell the brain something that the caller does not hear; it counts from the next reply on."""
+        await self._request("voicecall.hint", {"callId": call_id, "message": message})
 
     async def admit(self, call_id: str, verdict: Decision) -> None:
         """Let a caller who waits in, once or always, or not. The first decision counts; later ones are refused."""

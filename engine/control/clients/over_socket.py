@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, get_args
@@ -13,8 +14,9 @@ import orjson
 
 from engine.api import AudioFrame, Refusal, Slug
 from engine.calls import Cursor, Event
-from engine.control.audio import decode_audio
-from engine.control.clients.base import READ_S, EngineClient, NoEngine, plain
+from engine.clock import epoch_ms
+from engine.control.audio import decode_audio, encode_voice
+from engine.control.clients.base import READ_S, EngineClient, MicrophoneLine, NoEngine, plain
 from engine.control.feed import Batch
 
 if TYPE_CHECKING:
@@ -188,6 +190,27 @@ class SocketClient(EngineClient):
             raise NoEngine(f"The engine at {self._where} went away: {str(error) or type(error).__name__}.") from error
         raise NoEngine(f"The engine at {self._where} closed the connection.")
 
+    @asynccontextmanager
+    async def microphone(self, call_id: str) -> AsyncIterator[MicrophoneLine]:
+        import aiohttp
+
+        try:
+            async with await self._attach({"events": "none"}) as socket:
+                await self._hello(socket)
+                yield await self._open_line(socket, call_id)
+        except (aiohttp.ClientError, OSError, _NotOurs) as error:
+            raise NoEngine(f"The engine at {self._where} went away: {str(error) or type(error).__name__}.") from error
+
+    async def _open_line(self, socket: aiohttp.ClientWebSocketResponse, call_id: str) -> _Line:
+        line = _Line(socket, call_id)
+        await line.request("voicecall.microphone")
+        async with asyncio.timeout(_HELLO_S):
+            while True:
+                text = await socket.receive_str()
+                if "id" in _object(text):
+                    line.microphone_id = int(self._result(text.encode())["microphoneId"])
+                    return line
+
     def _ends_listening(self, text: str) -> bool:
         """Whether there is no more to hear. Raises the Refusal that the message tells."""
         try:
@@ -228,6 +251,49 @@ class SocketClient(EngineClient):
             self._connection = connection
             if self.on_connection is not None:
                 self.on_connection(connection)
+
+
+class _Line:
+    """A microphone of an engine at the other end of a socket."""
+
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse, call_id: str) -> None:
+        self._socket = socket
+        self._call_id = call_id
+        self.microphone_id = 0
+
+    async def request(self, method: str) -> None:
+        """Ask for something about our call."""
+        request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": plain({"callId": self._call_id})}
+        await self._socket.send_str(orjson.dumps(request).decode())
+
+    async def send(self, payload: bytes) -> None:
+        await self._socket.send_bytes(encode_voice(self.microphone_id, payload, epoch_ms()))
+
+    async def rest(self) -> None:
+        await self.send(b"")
+
+    async def put_away(self) -> None:
+        await self.request("voicecall.microphone.close")
+
+    async def ended(self) -> str:
+        async for message in self._socket:
+            if not isinstance(message.data, str):
+                continue
+            value = _object(message.data)
+            if value.get("type") == "microphone.ended" and value.get("microphoneId") == self.microphone_id:
+                return str(value.get("why", ""))
+        return "the connection to the engine was lost"
+
+
+def _object(text: str) -> dict[str, Any]:
+    """A message as a JSON object. Raises _NotOurs."""
+    try:
+        value = orjson.loads(text)
+    except ValueError as error:
+        raise _NotOurs(f"unreadable message: {error!r}") from error
+    if not isinstance(value, dict):
+        raise _NotOurs("a message that is no object")
+    return value
 
 
 class _NotOurs(Exception):

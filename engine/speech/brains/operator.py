@@ -11,6 +11,7 @@ class OperatorBrain:
     """Says nothing, ever."""
 
     name = "operator"
+    takes_hints = False
 
     async def start(self) -> None:
         """Nothing to load."""

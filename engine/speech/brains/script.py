@@ -20,7 +20,7 @@ def reply_to(script: Script, conversation: Conversation) -> Reply:
     answer = outbound.answer if dialog.outbound else inbound.answer
     reply = Reply("")
     for line in conversation.lines:
-        if line.kind == "silence":
+        if line.kind in ("silence", "hint"):
             continue  # keys are words: a script may know what `1` means
         heard = dialog.take(line)
         reply = Reply("") if heard is None else answer(dialog, heard)
@@ -31,6 +31,7 @@ class ScriptBrain:
     """Answers from a script: the built-in one, or the user's own file."""
 
     name = "script"
+    takes_hints = False
 
     def __init__(self, path: Path | None = None) -> None:
         self._path = path
