@@ -6,17 +6,16 @@ A request has the carrier's own limit of time, and one that fails keeps none of 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Final, ParamSpec, Protocol, TypeVar
 
 from engine.carriers import twilio_setup
 from engine.carriers.base import CarrierError
 from engine.carriers.factory import make_carrier
 from engine.carriers.twilio_account import OwnNumber
-from engine.carriers.twilio_setup import Change
 from engine.check import Check
 from engine.checks import is_private
 from engine.clock import epoch_ms
@@ -31,6 +30,20 @@ AT_ONCE: Final = 4
 """Requests at the same time: Twilio answers 429 to many."""
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
+
+
+class Change(Protocol):
+    """What would be written to the account, as each carrier's set-up has it."""
+
+    @property
+    def number(self) -> str:
+        """What it is about: a number, or something else by its name."""
+
+    def lines(self) -> Iterator[str]:
+        """For people: what, as it is now, as it would be."""
+
+    def to_json(self) -> dict[str, object]:
+        """The same for programs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +81,26 @@ async def ask_vendors(config: Config, state_dir: Path) -> Findings:
 async def _ask_carrier(config: Config, state_dir: Path) -> Findings:
     if config.provider == "twilio":
         return await _ask_twilio(config, state_dir)
+    if config.provider == "telnyx":
+        from engine.online_telnyx import ask_telnyx
+
+        return await ask_telnyx(config, state_dir)
     if config.provider == "mock":
         return Findings([await _ask_simulator(config, state_dir)])
     message = f"{config.provider} is not available in this version: nothing was asked"
-    return Findings([Check("online", False, message, "use provider: twilio or mock, or a newer version")])
+    return Findings([Check("online", False, message, "use provider: twilio, telnyx or mock, or a newer version")])
 
 
 async def write(config: Config, state_dir: Path, changes: Sequence[Change]) -> Sequence[Written]:
     """Write the addresses of numbers, one number after the other, and read each of them back."""
+    if config.provider == "telnyx":
+        from engine.online_telnyx import write_telnyx
+
+        return await write_telnyx(config, state_dir, changes)
     async with _twilio(config, state_dir) as carrier:
-        return [await _write(carrier, change) for change in changes]
+        return [
+            await _write(carrier, change) for change in changes if isinstance(change, twilio_setup.Change)
+        ]
 
 
 async def _ask_twilio(config: Config, state_dir: Path) -> Findings:
@@ -159,13 +182,14 @@ def _address_checks(config: Config, numbers: Sequence[OwnNumber]) -> list[Check]
 
 
 def unwritable(config: Config) -> str:
-    """Another Twilio than Twilio's own may be on this machine and reach addresses that are not public."""
-    if config.public_url and config.twilio.api_base_url is None and is_private(config.public_url):
+    """Another carrier than the carrier's own may be on this machine and reach addresses that are not public."""
+    theirs = config.telnyx.api_base_url if config.provider == "telnyx" else config.twilio.api_base_url
+    if config.public_url and theirs is None and is_private(config.public_url):
         return "public_url can not be reached from the internet: a number with that address would be dead"
     return ""
 
 
-async def _write(carrier: TwilioCarrier, change: Change) -> Written:
+async def _write(carrier: TwilioCarrier, change: twilio_setup.Change) -> Written:
     then = change.then
     try:
         await carrier.set_number_urls(change.sid, then.voice.url, then.status.url)

@@ -12,10 +12,9 @@ from console.text import clean
 from console.verbs import runner
 from console.verbs.runner import DONE, FAILED, Session
 from console.verbs.setup import check_lines, report
-from engine.carriers.twilio_setup import Change
 from engine.check import Check
 from engine.config import Config
-from engine.online import Findings, Written, ask, write
+from engine.online import Change, Findings, Written, ask, write
 
 
 def run(session: Session, config: Config, state_dir: Path, static: Sequence[Check]) -> int:

@@ -148,7 +148,10 @@ class TelnyxCarrier:
             await rest.close()
 
     async def register_number(self, number: str, webhook_url: str) -> None:
-        """Nothing: where calls are reported is set by a person, or by `setup --online --fix` after asking."""
+        """An application's address is that of all its numbers."""
+        app = await self._rest.application()
+        if app.webhook_url != webhook_url or app.api_version != "2":
+            await self._rest.set_application(app.name, webhook_url)
 
     async def dial(self, order: DialOrder) -> str:
         """Sent once. `find` knows the call by its client state, which holds our id."""

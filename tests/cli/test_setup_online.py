@@ -357,7 +357,7 @@ def test_options_that_mean_nothing_alone_are_refused(run: Run, far: TwilioFar, l
 # other carriers
 
 
-@pytest.mark.parametrize("provider", ["telnyx", "plivo"])
+@pytest.mark.parametrize("provider", ["plivo"])
 def test_a_carrier_that_this_version_can_not_use_is_not_asked(run: Run, provider: str) -> None:
     Path("config.yaml").write_text(f"provider: {provider}\nserve: {{port: 0}}\n")
     ran = run("setup", "--online")

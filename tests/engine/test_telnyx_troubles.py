@@ -152,9 +152,11 @@ async def test_version_1_is_named_as_the_problem(tmp_path: Path) -> None:
         assert "API version 1" in found.error["message"] and "--fix" in found.error["message"]
         at.far.ring_in("Sink")
         async with asyncio.timeout(10):
-            while not any(hook["matched"] is None for hook in await hooks(at)):
-                await asyncio.sleep(0.05)
-        assert any("API version 1" in hook["effect"] for hook in await hooks(at) if hook["matched"] is None)
+            async for _ in at.engine.watch(None, 100):
+                unmatched = [hook["effect"] for hook in await hooks(at) if hook["matched"] is None]
+                if unmatched:
+                    break
+        assert "API version 1" in unmatched[0]
 
 
 @pytest.mark.skipif(not EXAMPLES.is_file(), reason="the shared vectors are not there")

@@ -491,6 +491,7 @@ class FarCall:
         facts = {"call_control_id": self.id, "call_session_id": self.session_id}
         facts |= {"from": self.from_number, "to": self.to_number, "client_state": self.client_state or ""}
         self.socket = MediaSocket(record, facts, settings)
+        self.socket.on_mark = self.changed.set
         if self.leg is not None:
             self.socket.answered.set_result(self.leg)
         self.world.spawn(self._stream(self.socket))

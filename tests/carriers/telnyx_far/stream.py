@@ -8,7 +8,7 @@ import json
 import time
 from base64 import b64decode, b64encode
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -68,6 +68,7 @@ class MediaSocket:
         self.started = asyncio.Event()
         self.answered: asyncio.Future[Leg] = asyncio.get_running_loop().create_future()
         """The leg, once somebody is on it: the start frame waits for that."""
+        self.on_mark: Callable[[], None] = lambda: None
         self._call = call
         self._settings = settings
         self._lost = asyncio.Event()
@@ -133,6 +134,7 @@ class MediaSocket:
 
     def send_mark(self, name: str) -> None:
         self.record.marks_out.append(name)
+        self.on_mark()
         self._enqueue(json.dumps({"event": "mark", "stream_id": self.record.id, "mark": {"name": name}}))
 
     # the socket's side
