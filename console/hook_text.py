@@ -168,6 +168,8 @@ def _folded(page: Page, result: Mapping[str, Any]) -> None:
         page.field(_text(event, "type"), json.dumps(event.get("data"), ensure_ascii=False))
     if not events:
         page.line("none", "dim")
+    verbs = ", ".join(verb for verb in _list(result, "instructions") if isinstance(verb, str))
+    page.field("then", f"the carrier is told: {verbs or 'nothing'}")
     before, after = result.get("before") or "no call", result.get("state") or "no call"
     page.title(f"The call: {page.said(before)} → {page.said(after)}")
     for change in _list(result, "changes")[:MAX_FIELDS]:

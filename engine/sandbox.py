@@ -109,6 +109,7 @@ class Sandbox:
                 "against": _against(before),
                 "effect": outcome.effect,
                 "events": [{"type": event.type, "data": dict(event.data)} for event in world.log.events],
+                "instructions": [type(verb).__name__.lower() for verb in outcome.document],
                 "document": self._document(outcome),
                 "state": after.state.value if after is not None else None,
                 "before": before.state.value if before is not None else None,
@@ -239,7 +240,15 @@ def _judged(verdict: Verdict, now: Verdict) -> dict[str, Any]:
 
 
 def _nothing() -> dict[str, Any]:
-    return {"against": "", "events": [], "document": None, "state": None, "before": None, "changes": []}
+    return {
+        "against": "",
+        "events": [],
+        "instructions": [],
+        "document": None,
+        "state": None,
+        "before": None,
+        "changes": [],
+    }
 
 
 def _against(call: Call | None) -> str:

@@ -18,7 +18,7 @@ with a strictly increasing `seq`. Readers ignore types and keys that they do not
 | call.ended | reason (an end state), by? (caller, agent, operator, carrier, engine), detail? |
 | call.error | code, message, hint? |
 | call.cost | total (amount and currency, in the carrier's words), billedSeconds? (often after the end) |
-| webhook.received | verdict (ok, refused, replay), why, ms, matched, effect, type, method, path, form?, tried? |
+| webhook.received | verdict (ok, refused, replay), why, ms, matched, effect, type, form?, tried?, record?, replayed? |
 | stream.opened | streamId |
 | stream.started | streamId, encoding, sampleRate |
 | stream.first_frame | streamId |

@@ -27,6 +27,7 @@ from engine.media.playout_stats import PlayoutStats
 from engine.media.session import MAX_MESSAGE, MediaSession
 from engine.media.ticker import Ticker
 from engine.media.wire import Connected, MediaWire, Refused, Started
+from engine.web import masking
 from engine.web.address import Arrival, Believed
 from engine.web.budget import Budget
 from engine.web.limits import InFlight, TooMany
@@ -286,14 +287,15 @@ def _without_token(verdict: Verdict, request: web.Request) -> Verdict:
 
 
 def _tokenless(head: Head, request: web.Request) -> Head:
-    headers = [(name, _hidden(value, request)) for name, value in head.headers]
-    return replace(head, target=_hidden(head.target, request), headers=headers)
+    mark = masking.HIDDEN.encode().decode("latin-1")  # as all text of a head is
+    headers = [(name, _hidden(value, request, mark)) for name, value in head.headers]
+    return replace(head, target=_hidden(head.target, request, mark), headers=headers)
 
 
-def _hidden(text: str, request: web.Request) -> str:
+def _hidden(text: str, request: web.Request, mark: str = masking.HIDDEN) -> str:
     if "token" not in request.match_info:
         return text
-    return text.replace("/" + request.rel_url.raw_path.rpartition("/")[2], "/…")
+    return text.replace("/" + request.rel_url.raw_path.rpartition("/")[2], f"/{mark}")
 
 
 async def _wait_for_start(socket: web.WebSocketResponse, wire: MediaWire) -> Started:

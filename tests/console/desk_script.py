@@ -106,6 +106,7 @@ SANDBOX: Mapping[str, Any] = {
     "live": "live it would be a replay: these bytes were seen within the last ten minutes",
     "against": "the call c1 as it was when the webhook came",
     "events": [{"type": "call.ringing", "data": {}}],
+    "instructions": ["hangup"],
     "document": {"status": 200, "type": "text/xml", "body": "<Response><Hangup/></Response>"},
     "state": "ringing",
     "before": "initiated",

@@ -105,7 +105,7 @@ async def test_a_sandbox_replay_tells_what_it_would_do_and_does_nothing(tmp_path
         assert [event["type"] for event in result["events"]] == ["call.initiated", "call.accepted", "call.ringing"]
         assert result["before"] is None and result["state"] == "ringing"
         assert "<Connect>" in result["document"]["body"] and 'value="…"' in result["document"]["body"]
-        assert "replay" in result["live"]
+        assert "replay" in result["live"] and result["instructions"] == ["connect"]
         assert {"field": "state", "before": None, "after": "ringing"} in result["changes"]
         assert at.engine.call(call_id) is before and len(at.far.requests) == requests
         assert len(at.engine.live_calls()) == 1
