@@ -38,6 +38,7 @@ Slug = Literal[
     "operation_not_found",
     "outcome_unknown",
     "provider_not_ready",
+    "recording_not_found",
     "speech_unavailable",
     "store_failed",
     "timeout",
@@ -93,6 +94,16 @@ class AudioFrame:
     payload: bytes
     at_ms: int
     """Epoch ms at which it passed the engine. Our side's sound is sent up to 200 ms before it is heard."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A stretch of a recording."""
+
+    pcm: bytes
+    """16-bit samples, 8 kHz, the caller's and ours in turn."""
+    total_ms: int
+    """How long the whole is by now."""
 
 
 class Listening(Protocol):
@@ -214,6 +225,13 @@ class EngineApi(Protocol):
 
     def listen(self, call_id: str) -> Listening:
         """Hear a live call from now on."""
+
+    async def record_call(self, call_id: str, on: bool, by: str = "") -> None:
+        """Record a call from now on, after telling the caller where that is configured; or no more of it."""
+
+    async def recorded(self, call_id: str, index: int, from_ms: int, ms: int) -> Recorded:
+        """A stretch of a recording of a call; `index` counts them from 1, 0 is the last one."""
+        raise NotImplementedError
 
     async def webhooks(self, wanted: WebhookQuery) -> Sequence[Mapping[str, Any]]:
         """Requests of the carrier that were kept, newest first, in short."""

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from engine import __version__
 from engine.admission import WaitingRoom
-from engine.api import EngineApi, Listening, Microphone, Page, Refusal, ReplayInto
+from engine.api import EngineApi, Listening, Microphone, Page, Recorded, Refusal, ReplayInto
 from engine.book import KEEP_ENDED, CallBook
 from engine.calls import Call, Cursor, Draft, Event, Floor, Mode, fold, report
 from engine.calls.policy import Decision
@@ -40,6 +40,7 @@ from engine.memory import Memory
 from engine.operations import Operations
 from engine.reconcile import Reconciler
 from engine.recorder import Recorder
+from engine.recordings import FOLDER_NAME, Recordings
 from engine.retention import Retention
 from engine.sandbox import Sandbox
 from engine.self_check import self_check
@@ -105,6 +106,7 @@ class Engine(EngineApi):
         self._exposure = Exposure(config, self._recorder.post, state_dir)
         self._ticker = Ticker()
         self._lag = LagMeter()
+        self._recordings = Recordings(config.recording.folder or state_dir / FOLDER_NAME, self._ticker.clock)
         self._parts = Parts(
             config=config,
             carrier=carrier,
@@ -121,6 +123,7 @@ class Engine(EngineApi):
             now_ms=monotonic_ms,
             remember=Memory(config, event_log).earlier,
         )
+            recordings=self._recordings,
         self._waiting_room = WaitingRoom(
             config.inbound_policy,
             config.allow_from,
@@ -188,7 +191,9 @@ class Engine(EngineApi):
         missed = Missed(carrier.signature_headers, config.serve.path, config.streaming.stream_path, self._ledger)
         self._web = WebServer(config, pipeline.handle, self._media.handle, self._probing.answer, missed)
         self._door = Door(self, state_dir, config.control)
-        self._retention = Retention(config.retention_days, event_log, self._book, epoch_ms)
+        self._retention = Retention(
+            config.retention_days, event_log, self._book, epoch_ms, self._recordings.remove
+        )
         self._reconciler = Reconciler(carrier, self._recorder, self._book, self._calls, lambda: self._parts)
 
     # -- life ---------------------------------------------------------------------------------
@@ -206,6 +211,7 @@ class Engine(EngineApi):
                     self._lag.run(),
                     self._retention.run(),
                     self._ticker.run(),
+                    self._recordings.run(),
                     self._desk.start(streams=self._has_streams(), in_steps=self.config.in_steps),
                     stay_calm(lambda: len(self._book.live())),
                     self._calls.report_levels(lambda: self.watched),
@@ -213,6 +219,7 @@ class Engine(EngineApi):
             ]
             stack.push_async_callback(self._desk.close)
             if self._realtime is not None:
+            stack.push_async_callback(self._recordings.close)
                 self._background.append(group.create_task(self._realtime.start()))
                 stack.push_async_callback(self._realtime.close)
             stack.push_async_callback(self._ledger.flush)
@@ -453,6 +460,13 @@ class Engine(EngineApi):
         return self._calls.listen(call_id)
 
     def _after(self, cursor: Cursor | None) -> int:
+    async def record_call(self, call_id: str, on: bool, by: str = "") -> None:
+        await self._operations.record(call_id, on, by)
+
+    async def recorded(self, call_id: str, index: int, from_ms: int, ms: int) -> Recorded:
+        call = self._book.get(call_id) or next(iter(fold(await self._log.read_calls([call_id])).values()), None)
+        return await self._recordings.part(call, call_id, index, from_ms, ms)
+
         """Where to read on. A cursor of another log starts at the beginning: nothing of this one was seen."""
         if cursor is None:
             return self._log.last_seq

@@ -272,6 +272,17 @@ class Operations:
         """Why we are ending a call just now (`reason`, `by`, `detail`), if we are."""
         return self._hang_ups.under_way(call_id)
 
+    async def record(self, call_id: str, on: bool, by: str) -> None:
+        """Record a call from now on, or no more of it. Returns when it is so."""
+        live = self._calls.connected(call_id)
+        if live.recording is None:
+            raise Refusal(
+                "not_supported",
+                "the carrier speaks and listens in this call by itself: its audio does not come here",
+                "set streaming.enabled: true for calls to record",
+            )
+        await (live.recording.start(by) if on else live.recording.stop(by))
+
     async def hint(self, call_id: str, message: str, brain: Brain, by: str) -> None:
         """Tell the brain something that the caller does not hear."""
         text = _checked(message)

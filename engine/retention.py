@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from engine.book import CallBook
@@ -17,13 +17,22 @@ LOOK_SECONDS: Final = 3600.0
 
 
 class Retention:
-    """Deletes calls, with their events and webhooks, `days` after the last that happened to them; 0: never."""
+    """Deletes calls with all that is kept of them, `days` after the last that happened to them; 0: never."""
 
-    def __init__(self, days: int, event_log: EventLog, book: CallBook, clock_ms: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        days: int,
+        event_log: EventLog,
+        book: CallBook,
+        clock_ms: Callable[[], int],
+        remove: Callable[[Sequence[str]], Awaitable[int]] | None = None,
+    ) -> None:
+        """`remove` deletes the files of recordings."""
         self._days = days
         self._log = event_log
         self._book = book
         self._clock_ms = clock_ms
+        self._remove = remove
 
     async def run(self) -> None:
         """Look at once and then every hour, for the life of the engine."""
@@ -35,6 +44,9 @@ class Retention:
         """Delete what is too old now. A store that can not be written is tried again at the next look."""
         before = self._clock_ms() - self._days * DAY_MS
         try:
+            # The files first: once their calls are gone nobody knows of them any more.
+            if self._remove is not None:
+                await self._remove(await self._log.recordings_of_old(before))
             deleted = await self._log.forget(before)
         except StoreError as error:
             log.warning("old calls could not be deleted: %s", error)

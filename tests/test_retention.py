@@ -7,6 +7,7 @@ from pathlib import Path
 
 from engine.book import CallBook
 from engine.calls import Draft
+from engine.recordings import Recordings
 from engine.retention import LOOK_SECONDS, Retention
 from engine.store import DAY_MS, EventLog
 from tests.virtual_time import virtual_time
@@ -63,3 +64,22 @@ async def test_it_looks_again_while_the_engine_runs_and_zero_keeps_everything() 
     assert log.looks == 3
     await Retention(0, log, CallBook(), Clock()).run()  # type: ignore[arg-type]
     assert log.looks == 3
+
+
+async def test_the_recordings_of_a_call_go_with_it_and_nothing_else_does(tmp_path: Path) -> None:
+    clock, book, folder = Clock(), CallBook(), tmp_path / "recordings"
+    folder.mkdir()
+    files = {name: folder / name for name in ("old.1.wav", "old.2.wav", "young.1.wav", "notes.txt")}
+    for file in files.values():
+        file.write_bytes(b"sound")
+    recordings = Recordings(folder)
+    async with await EventLog.open(tmp_path / "calls.db", clock) as log:
+        for call_id in ("old", "young"):
+            named = [*(file for name, file in files.items() if name.startswith(call_id)), files["notes.txt"]]
+            facts = [Draft("recording.started", call_id, {"index": 1, "file": str(file)}) for file in named]
+            await log.append([*call(call_id)[:1], *facts, *call(call_id)[1:]])
+            clock.now += 5 * DAY_MS
+        clock.now -= 2 * DAY_MS
+        await Retention(7, log, book, clock, recordings.remove).forget()
+        assert {event.call_id for event in await log.read(0, 100)} == {"young"}
+    assert sorted(file.name for file in folder.iterdir()) == ["notes.txt", "young.1.wav"]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Final, cast
 
-from engine.calls.call import Call, Floor, Line, Media, Queued, Speaker
+from engine.calls.call import Call, Floor, Line, Media, Queued, RecordingFile, Speaker
 from engine.calls.events import Data, Event
 from engine.calls.state import State, end_reason, next_state
 
@@ -18,6 +18,9 @@ MAX_LINES: Final = 2000
 """Transcript lines kept in the record of one call; the log keeps them all."""
 MAX_TURNS: Final = 500
 MAX_PRESSED: Final = 200
+MAX_RECORDINGS: Final = 100
+MAX_APART_MS: Final = 60_000
+"""A recording is written down at most this long after its first sample."""
 UNWRITTEN: Final = "(spoke, not written down)"
 """Stands for a person's words that no recogniser understood."""
 _Step = Callable[[Call, Event], Call]
@@ -148,6 +151,7 @@ def _ended(call: Call, event: Event) -> Call:
 
 
 def _error(call: Call, event: Event) -> Call:
+        recording="",
     return replace(call, error=dict(event.data))
 
 
@@ -299,6 +303,33 @@ def _is_playing(call: Call) -> bool:
 
 
 def _add_line(call: Call, line: Line) -> Call:
+def _recording_announced(call: Call, event: Event) -> Call:
+    return call if call.recording == "on" else replace(call, recording="asked")
+
+
+def _recording_started(call: Call, event: Event) -> Call:
+    began, index = event.data.get("startedAt"), event.data.get("index")
+    at = began if isinstance(began, int) and abs(began - event.at) < MAX_APART_MS else event.at
+    number = index if isinstance(index, int) else len(call.recordings) + 1
+    file = RecordingFile(number, _text(event.data, "file"), at)
+    return replace(call, recording="on", recordings=(*call.recordings, file)[-MAX_RECORDINGS:])
+
+
+def _recording_stopped(call: Call, event: Event) -> Call:
+    ms, lost = event.data.get("ms"), event.data.get("lostMs")
+    done = tuple(
+        replace(each, ms=ms if isinstance(ms, int) else None, lost_ms=lost if isinstance(lost, int) else 0)
+        if each.index == event.data.get("index")
+        else each
+        for each in call.recordings
+    )
+    return replace(call, recording="off" if call.live else "", recordings=done)
+
+
+def _recording_refused(call: Call, event: Event) -> Call:
+    return replace(call, recording="off")
+
+
     return replace(call, transcript=(*call.transcript, line)[-MAX_LINES:])
 
 
@@ -361,5 +392,9 @@ _STEPS: Final[dict[str, _Step]] = {
     "operator.hint": _hint,
 }
 
-_AFTER_END: Final[frozenset[str]] = frozenset({"call.accepted", "call.error", "turn.completed"})
+    "recording.announced": _recording_announced,
+    "recording.started": _recording_started,
+    "recording.stopped": _recording_stopped,
+    "recording.refused": _recording_refused,
+_AFTER_END: Final[frozenset[str]] = frozenset({"call.accepted", "call.renamed", "call.error", "turn.completed", "recording.stopped"})
 """Facts that still belong in the record of a call that is over: they can not move its state."""

@@ -17,6 +17,10 @@ Media = Literal["stream", "native", "inline"]
 went with the dial."""
 
 
+Recorded = Literal["", "asked", "on", "off"]
+"""asked: the consent line is being said. off: it was stopped, and does not begin again by itself."""
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """One line of the transcript.
@@ -61,6 +65,27 @@ class Queued:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordingFile:
+    """One recording of a call. `started_at` is epoch ms, so an event's place in it is `at - started_at`."""
+
+    index: int
+    file: str
+    started_at: int
+    ms: int | None = None
+    """None while it runs, and when nobody ended it."""
+    lost_ms: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "index": self.index,
+            "file": self.file,
+            "startedAt": self.started_at,
+            "ms": self.ms,
+            "lostMs": self.lost_ms,
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
     """One call. All times are epoch milliseconds."""
 
@@ -101,6 +126,8 @@ class Call:
     """Rung of the ladder -> when it was reached first."""
     deaf: bool = False
     """Speech recognition failed and has not come back."""
+    recording: Recorded = ""
+    recordings: tuple[RecordingFile, ...] = ()
     last_at: int = 0
     """When the latest event about this call happened."""
 
@@ -150,5 +177,7 @@ class Call:
             "turns": [dict(turn) for turn in self.turns],
             "dtmf": self.dtmf,
             "error": dict(self.error) if self.error else None,
+            "recording": self.recording == "on",
+            "recordings": [each.to_json() for each in self.recordings],
             "ladder": [{"rung": name, "at": at} for name, at in self.rungs.items()],
         }

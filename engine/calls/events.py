@@ -18,7 +18,7 @@ with a strictly increasing `seq`. Readers ignore types and keys that they do not
 | call.ended | reason (an end state), by? (caller, agent, operator, carrier, engine), detail? |
 | call.error | code, message, hint? |
 | call.cost | total (amount and currency, in the carrier's words), billedSeconds? (often after the end) |
-| webhook.received | verdict (ok, refused, replay), why, ms, matched, effect, type, form?, tried?, record?, replayed? |
+| webhook.received | verdict (ok/refused/replay), why, ms, matched, effect, type, form?, tried?, record?, replayed? |
 | stream.opened | streamId |
 | stream.started | streamId, encoding, sampleRate |
 | stream.first_frame | streamId |
@@ -47,6 +47,11 @@ with a strictly increasing `seq`. Readers ignore types and keys that they do not
 | exposure.changed | provider, publicUrl, ok, error?, hint? |
 | exposure.probed | publicUrl, ok, ms?, step?, cause?, error?, fix? (a look from outside, when its verdict changed) |
 | operator.acted | action, by, plus what was given |
+| recording.announced | sayId (the consent line is being said) |
+| recording.started | index (1, 2, ... of its call), file, startedAt (epoch ms of its first sample), by |
+| recording.stopped | index, file, ms, by?, why?, lostMs? (the disk was too slow: silent there), error? |
+| recording.lost | index, why (the disk is too slow; told when it begins) |
+| recording.refused | by, why (it did not begin) |
 | engine.started | version, pid, provider |
 | engine.stopped | why |
 | speech.partial (ephemeral) | text |
@@ -111,6 +116,11 @@ EVENT_TYPES: frozenset[str] = frozenset(
         "exposure.probed",
         "operator.acted",
         "engine.started",
+        "recording.announced",
+        "recording.started",
+        "recording.stopped",
+        "recording.lost",
+        "recording.refused",
         "engine.stopped",
     }
 )

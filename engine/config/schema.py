@@ -16,6 +16,7 @@ from engine.config.carriers import Mock, Outbound, Plivo, Telnyx, Twilio
 from engine.config.floor import FloorSettings
 from engine.config.network import Control, Probe, Serve, Tailscale, Tunnel, Webhooks, WebhookSecurity
 from engine.config.realtime import Realtime
+from engine.config.recording import Recording
 from engine.config.speech import Messages, Response, Streaming, Tts
 from engine.config.turn_taking import TurnTaking
 
@@ -164,6 +165,9 @@ class Config(Section):
         default=90,
         le=36_500,
         description="Calls are deleted this many days after the last that happened to them; 0: never.",
+    )
+    recording: Recording = Field(
+        default_factory=Recording, description="Calls as two-channel WAV files, deleted with their calls. Off."
     )
     store: Path | None = Field(
         default=None, description="State folder; unset: the user's state folder. --state-dir comes first."

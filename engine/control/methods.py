@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import reduce
@@ -135,6 +136,14 @@ class Dispatcher:
         await self._api.forget_caller(params.number, by)
         return _SUCCESS
 
+    async def record(self, params: p.Record, by: str) -> Result:
+        await self._api.record_call(params.call_id, params.on, by)
+        return _SUCCESS
+
+    async def recording(self, params: p.ReadRecording, by: str) -> Result:
+        part = await self._api.recorded(params.call_id, params.index, params.from_ms, params.ms)
+        return {"pcm": base64.b64encode(part.pcm).decode(), "sampleRate": 8000, "totalMs": part.total_ms}
+
     async def status(self, params: p.Status, by: str) -> Result:
         if params.call_id is None:
             return {"calls": [call.to_json() for call in self._api.live_calls()]}
@@ -241,6 +250,8 @@ METHODS: Final[Mapping[str, Method]] = {
     "voicecall.admit": _method(p.Admit, Dispatcher.admit, acts=True),
     "voicecall.admitted": _method(p.Params, Dispatcher.admitted),
     "voicecall.forget": _method(p.Forget, Dispatcher.forget, acts=True),
+    "voicecall.record": _method(p.Record, Dispatcher.record, acts=True),
+    "voicecall.recording": _method(p.ReadRecording, Dispatcher.recording),
     "voicecall.status": _method(p.Status, Dispatcher.status),
     "voicecall.events": _method(p.Events, Dispatcher.events),
     "voicecall.history": _method(p.History, Dispatcher.history),

@@ -14,6 +14,8 @@ from engine.calls.policy import Decision
 MAX_WAIT_MS: Final = 45_000
 """The longest that `voicecall.events` waits: clients of agent tools give up after a minute."""
 MAX_EVENTS: Final = 5000
+MAX_RECORDED_MS: Final = 5000
+"""The longest stretch of a recording in one answer: 213 KB as Base64."""
 
 
 def _cursor(text: str) -> str:
@@ -124,6 +126,18 @@ class Webhook(Params):
 class Replay(Params):
     id: WebhookId
     into: ReplayInto = "sandbox"
+
+
+class Record(Params):
+    call_id: CallId
+    on: bool = True
+
+
+class ReadRecording(Params):
+    call_id: CallId
+    index: int = Field(default=0, ge=0, le=1000)
+    from_ms: int = Field(default=0, ge=0, le=200_000_000)
+    ms: int = Field(default=MAX_RECORDED_MS, ge=1, le=MAX_RECORDED_MS)
 
 
 class Latency(Params):

@@ -34,6 +34,7 @@ from engine.live.pressed import Pressed
 from engine.live.questions import Questions
 from engine.live.realtime import Realtime
 from engine.live.realtime_replies import RealtimeReplies
+from engine.live.recording import CallRecording
 from engine.live.replies import Replies
 from engine.live.routes import first_words
 from engine.live.silence import SilenceWatch
@@ -95,6 +96,13 @@ class LiveCall:
         else:
             self._native = Native(call, parts, self, self._instruct, self._nobody_is_cut_off)
             self.mouth = self._native.mouth
+        self.recording: CallRecording | None = None
+        """What may keep the sound of the call, where there is a stream for it."""
+        if self._streamed is not None and parts.recordings is not None:
+            self.recording = CallRecording(
+                call, parts.config.recording, parts.recordings, self._say_consent, parts.recorder.post, self._spawn
+            )
+            self._streamed.recording = self.recording
         self.person: Person | None = None
         """A person's own voice, where there is a stream for it."""
         if self._streamed is not None and call.mode == "conversation":
@@ -151,6 +159,8 @@ class LiveCall:
             await self.replies.close()
             if self._streamed is not None:
                 await self._streamed.close()
+            if self.recording is not None:
+                await self.recording.close()
 
     def _work(self, group: asyncio.TaskGroup) -> Iterator[Coroutine[Any, Any, None]]:
         """What runs for the whole call."""
@@ -169,6 +179,8 @@ class LiveCall:
             yield self._native.ears.run()
         if self._call.media == "native" and self._native is not None:
             yield self._native.watch()
+        if self.recording is not None:
+            yield self.recording.resume()
         if self._streamed is not None:
             yield self._streamed.run()
             if not self._greeted:
@@ -419,10 +431,15 @@ class LiveCall:
             self._spawn(self._notified(line))
 
     async def _notified(self, line: Utterance) -> None:
+        if self.recording is not None:
+            self.recording.greet()
         """A notice ends its call, and the end says whether it was heard."""
         ending = await line.done
         if self.machine.talks or self.handover.away:
             return
+    def _say_consent(self, text: str) -> Utterance:
+        return self.mouth.say(text)
+
         if ending != "heard":
             why = line.error or "it was not heard to its end"
             self._parts.hang_up(self.call_id, State.FAILED, "engine", f"the message was not delivered: {why}")

@@ -11,6 +11,7 @@ from engine.calls import Call, State
 from engine.carriers.base import Carrier
 from engine.config import Config
 from engine.recorder import Recorder
+from engine.recordings import Recordings
 from engine.speech.ports import Brain, EarlierCall, Recogniser, Voice
 from engine.speech.realtime.service import RealtimeService
 
@@ -44,3 +45,5 @@ class Parts:
     """A model that hears and speaks by itself, where conversations are held by one."""
     remember: Callable[[Call], Awaitable[Sequence[EarlierCall]]] | None = None
     """What is remembered of earlier calls with the same person; see `engine.memory`."""
+    recordings: Recordings | None = None
+    """Where recordings are written; None where there are none."""

@@ -19,6 +19,7 @@ from engine.live.mouth import Mouth
 from engine.live.parts import Parts
 from engine.live.prepared import Prepared
 from engine.live.realtime import Realtime
+from engine.live.recording import CallRecording
 from engine.live.routes import voice_name
 from engine.live.transfer import Handover
 from engine.live.turn_settings import turn_settings
@@ -85,6 +86,8 @@ class Streamed:
             parts.now_ms,
         )
         self.mouth.on_line = self.ears.our_line
+        self.recording: CallRecording | None = None
+        """Takes what both sides say, where that may be kept."""
         self.on_playout: Callable[[Playout | None], None] = lambda playout: None
         """Told when a stream is up, and when none is: for voices beside the mouth's."""
 
@@ -120,6 +123,8 @@ class Streamed:
         if self._parts.config.turn_taking.echo_guard:
             session.add_tap(self._our_voice)
         session.on_trouble = self._trouble
+        if self.recording is not None:
+            self.recording.attach(session.playout)
         self.mouth.attach(session.playout)
         self.on_playout(session.playout)
         self.up.set()
@@ -228,6 +233,7 @@ class _FrameHandler:
         self._stream_id = stream_id
         self._first = True
 
+        self._recording = streamed.recording
     def on_frame(self, payload: bytes, at_ms: int) -> None:
         if self._first:
             self._first = False
@@ -235,6 +241,8 @@ class _FrameHandler:
         if self._listens:
             self._streamed.ears.on_frame(payload, at_ms)
 
+        if self._recording is not None:
+            self._recording.on_frame(payload, at_ms)
     def on_dtmf(self, digit: str) -> None:
         self._streamed.post_fact("dtmf.received", {"digits": digit, "by": "caller"})
 

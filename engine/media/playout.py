@@ -88,6 +88,10 @@ class Playout:
         """(say_id, ms, confirmed): it was played to its end. Not confirmed: its last mark is missing."""
         self.on_frame: Callable[[bytes], None] = _ignore
         """(mu-law, 20 ms): this went out, the lead ahead of being heard."""
+        self.on_placed: Callable[[bytes, float], None] = _ignore
+        """(mu-law, 20 ms, when): this is heard from `when` on (the ticker's clock), unless `on_silenced` says not."""
+        self.on_silenced: Callable[[float], None] = _ignore
+        """(when): nothing of what was placed is heard from then on."""
         self.on_failed: Callable[[Exception], None] = _log_failure
         """A callback raised while the ticker ran; nothing more will be sent."""
 
@@ -148,6 +152,7 @@ class Playout:
         played = self._played_ms(now)
         if self._audible or self._horizon > now:
             self._send((self._wire.clear(),))
+            self.on_silenced(now)
         audible, self._audible = self._audible, deque()
         self._lines.clear()
         self._marks.clear(self._sent_ms)
@@ -257,6 +262,7 @@ class Playout:
         frame = line.frames.popleft()
         out.append(self._wire.media(frame))
         self.on_frame(frame)
+        self.on_placed(frame, self._horizon)
         self._starved = False
         self._horizon += PERIOD
         self._sent_ms += FRAME_MS

@@ -18,6 +18,7 @@ _OURS: Final = frozenset(
         f"{DATABASE_NAME}-shm",
         LOCK_NAME,
         "control.sock",
+        "recordings",
         "simulator.json",
         "simulator.log",
         "voicecall.log",

@@ -16,7 +16,7 @@ from engine.store import queries, schema, webhooks
 from engine.store.codec import encode
 from engine.store.errors import StoreError, from_sqlite
 from engine.store.files import prepare_folder
-from engine.store.retention import forget_step
+from engine.store.retention import forget_step, recordings_of_old
 from engine.store.subscription import Subscription
 from engine.store.writer import Append, Job, Outcome, Writer
 
@@ -180,6 +180,10 @@ class EventLog:
     async def search(self, query: str, last: int) -> list[str]:
         """Ids of the `last` newest calls that match `query` (see `queries.search`), newest first."""
         return await self._query(queries.search, query, last)
+
+    async def recordings_of_old(self, before: int) -> list[str]:
+        """Files of recordings whose calls `forget(before)` would delete."""
+        return await self._query(recordings_of_old, before)
 
     async def last_webhook(self) -> int:
         """The highest number ever given to a stored webhook; 0 for none."""

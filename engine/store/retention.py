@@ -22,6 +22,18 @@ _OLD_LOOSE: Final = (
 """Not what takes an admission back: the call with the admission may be kept longer."""
 
 
+_ALL_OLD: Final = _OLD_CALLS.removesuffix(" LIMIT :step")
+_FILES: Final = (
+    "SELECT DISTINCT json_extract(data, '$.file') FROM events WHERE type = 'recording.started'"
+    f" AND call_id IN ({_ALL_OLD})"
+)
+
+
+def recordings_of_old(connection: sqlite3.Connection, before: int) -> list[str]:
+    """Files of recordings of calls whose last event is older than `before` (epoch ms)."""
+    return [file for (file,) in connection.execute(_FILES, {"before": before}) if isinstance(file, str)]
+
+
 def forget_step(connection: sqlite3.Connection, before: int) -> int:
     """Delete some events of calls whose last event is older than `before` (epoch ms), and of no call.
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from engine.api import Listening, Microphone, Page, Refusal, ReplayInto, Side
+from engine.api import Listening, Microphone, Page, Recorded, Refusal, ReplayInto, Side
 from engine.calls import Call, Cursor, Draft, Event, Floor, Mode, fold
 from engine.calls.policy import Decision
 from engine.live.listening import Listeners
@@ -200,6 +200,14 @@ class EchoEngine:
         if not self._known(call_id).live:
             raise Refusal("call_ended", "The call is over.")
         return self.sound.setdefault(call_id, Sound()).listeners.add()
+
+    async def record_call(self, call_id: str, on: bool, by: str = "") -> None:
+        self._known(call_id)
+        await self.record("recording.started" if on else "recording.stopped", call_id, index=1, by=by)
+
+    async def recorded(self, call_id: str, index: int, from_ms: int, ms: int) -> Recorded:
+        self._known(call_id)
+        return Recorded(bytes(range(256)) * 4, from_ms + 32)
 
     async def webhooks(self, wanted: WebhookQuery) -> Sequence[Mapping[str, Any]]:
         self.wanted.append(wanted)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Any, Final, Protocol, Self
 
-from engine.api import AudioFrame, Page, Refusal, ReplayInto
+from engine.api import AudioFrame, Page, Recorded, Refusal, ReplayInto
 from engine.calls import Cursor, Event, Floor, Mode
 from engine.calls.policy import Decision
 from engine.control.feed import Batch
@@ -137,6 +138,16 @@ class EngineClient(ABC):
     async def forget(self, number: str) -> None:
         """Take that back: the number is a stranger's again."""
         await self._request("voicecall.forget", {"number": number})
+
+    async def record(self, call_id: str, on: bool = True) -> None:
+        """Record a call, or no more of it; returns when it is so: after the consent line, where one is said."""
+        await self._request("voicecall.record", {"callId": call_id, "on": on}, TALK_S)
+
+    async def recorded(self, call_id: str, index: int = 0, from_ms: int = 0, ms: int = 5000) -> Recorded:
+        """A stretch of a recording, 5000 ms at most; `index` counts the recordings of a call, 0 is the last one."""
+        params = {"callId": call_id, "index": index, "fromMs": from_ms, "ms": ms}
+        part = await self._request("voicecall.recording", params)
+        return Recorded(base64.b64decode(part["pcm"]), int(part["totalMs"]))
 
     async def status(self, call_id: str) -> dict[str, Any] | None:
         """The record of a call by our id or the carrier's; None when there is no such call."""
