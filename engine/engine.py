@@ -122,8 +122,8 @@ class Engine(EngineApi):
             issue_token=tokens.issue,
             now_ms=monotonic_ms,
             remember=Memory(config, event_log).earlier,
-        )
             recordings=self._recordings,
+        )
         self._waiting_room = WaitingRoom(
             config.inbound_policy,
             config.allow_from,
@@ -210,16 +210,16 @@ class Engine(EngineApi):
                     self._ledger.run(),
                     self._lag.run(),
                     self._retention.run(),
-                    self._ticker.run(),
                     self._recordings.run(),
+                    self._ticker.run(),
                     self._desk.start(streams=self._has_streams(), in_steps=self.config.in_steps),
                     stay_calm(lambda: len(self._book.live())),
                     self._calls.report_levels(lambda: self.watched),
                 )
             ]
             stack.push_async_callback(self._desk.close)
-            if self._realtime is not None:
             stack.push_async_callback(self._recordings.close)
+            if self._realtime is not None:
                 self._background.append(group.create_task(self._realtime.start()))
                 stack.push_async_callback(self._realtime.close)
             stack.push_async_callback(self._ledger.flush)
@@ -459,7 +459,6 @@ class Engine(EngineApi):
     def listen(self, call_id: str) -> Listening:
         return self._calls.listen(call_id)
 
-    def _after(self, cursor: Cursor | None) -> int:
     async def record_call(self, call_id: str, on: bool, by: str = "") -> None:
         await self._operations.record(call_id, on, by)
 
@@ -467,6 +466,7 @@ class Engine(EngineApi):
         call = self._book.get(call_id) or next(iter(fold(await self._log.read_calls([call_id])).values()), None)
         return await self._recordings.part(call, call_id, index, from_ms, ms)
 
+    def _after(self, cursor: Cursor | None) -> int:
         """Where to read on. A cursor of another log starts at the beginning: nothing of this one was seen."""
         if cursor is None:
             return self._log.last_seq

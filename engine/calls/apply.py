@@ -146,12 +146,12 @@ def _ended(call: Call, event: Event) -> Call:
         transcript=lines,
         queued={},
         waiting=False,
+        recording="",
         microphone="",
     )
 
 
 def _error(call: Call, event: Event) -> Call:
-        recording="",
     return replace(call, error=dict(event.data))
 
 
@@ -298,11 +298,6 @@ def _hint(call: Call, event: Event) -> Call:
     return _add_line(call, Line(event.at, "operator", text, hint=True)) if text else call
 
 
-def _is_playing(call: Call) -> bool:
-    return any(line.playing for line in call.transcript[-8:])
-
-
-def _add_line(call: Call, line: Line) -> Call:
 def _recording_announced(call: Call, event: Event) -> Call:
     return call if call.recording == "on" else replace(call, recording="asked")
 
@@ -330,6 +325,11 @@ def _recording_refused(call: Call, event: Event) -> Call:
     return replace(call, recording="off")
 
 
+def _is_playing(call: Call) -> bool:
+    return any(line.playing for line in call.transcript[-8:])
+
+
+def _add_line(call: Call, line: Line) -> Call:
     return replace(call, transcript=(*call.transcript, line)[-MAX_LINES:])
 
 
@@ -386,15 +386,15 @@ _STEPS: Final[dict[str, _Step]] = {
     "say.failed": _say_dropped,
     "turn.completed": _turn,
     "dtmf.received": _dtmf,
+    "recording.announced": _recording_announced,
+    "recording.started": _recording_started,
+    "recording.stopped": _recording_stopped,
+    "recording.refused": _recording_refused,
     "floor.changed": _floor,
     "microphone.changed": _microphone,
     "operator.said": _operator_said,
     "operator.hint": _hint,
 }
 
-    "recording.announced": _recording_announced,
-    "recording.started": _recording_started,
-    "recording.stopped": _recording_stopped,
-    "recording.refused": _recording_refused,
 _AFTER_END: Final[frozenset[str]] = frozenset({"call.accepted", "call.renamed", "call.error", "turn.completed", "recording.stopped"})
 """Facts that still belong in the record of a call that is over: they can not move its state."""

@@ -46,12 +46,12 @@ with a strictly increasing `seq`. Readers ignore types and keys that they do not
 | operator.hint | text, by (for the brain; the caller does not hear it) |
 | exposure.changed | provider, publicUrl, ok, error?, hint? |
 | exposure.probed | publicUrl, ok, ms?, step?, cause?, error?, fix? (a look from outside, when its verdict changed) |
-| operator.acted | action, by, plus what was given |
 | recording.announced | sayId (the consent line is being said) |
 | recording.started | index (1, 2, ... of its call), file, startedAt (epoch ms of its first sample), by |
 | recording.stopped | index, file, ms, by?, why?, lostMs? (the disk was too slow: silent there), error? |
 | recording.lost | index, why (the disk is too slow; told when it begins) |
 | recording.refused | by, why (it did not begin) |
+| operator.acted | action, by, plus what was given |
 | engine.started | version, pid, provider |
 | engine.stopped | why |
 | speech.partial (ephemeral) | text |
@@ -114,13 +114,13 @@ EVENT_TYPES: frozenset[str] = frozenset(
         "operator.hint",
         "exposure.changed",
         "exposure.probed",
-        "operator.acted",
-        "engine.started",
         "recording.announced",
         "recording.started",
         "recording.stopped",
         "recording.lost",
         "recording.refused",
+        "operator.acted",
+        "engine.started",
         "engine.stopped",
     }
 )

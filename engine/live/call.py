@@ -426,20 +426,20 @@ class LiveCall:
         self._greeted = True
         if not text or (self._floor != "agent" and not notify) or self.mouth.full or self.deafness.leaving:
             return
+        if self.recording is not None:
+            self.recording.greet()
         line = self.mouth.say(text, kind="notify" if notify else "greeting", prepared=prepared)
         if notify:
             self._spawn(self._notified(line))
 
+    def _say_consent(self, text: str) -> Utterance:
+        return self.mouth.say(text)
+
     async def _notified(self, line: Utterance) -> None:
-        if self.recording is not None:
-            self.recording.greet()
         """A notice ends its call, and the end says whether it was heard."""
         ending = await line.done
         if self.machine.talks or self.handover.away:
             return
-    def _say_consent(self, text: str) -> Utterance:
-        return self.mouth.say(text)
-
         if ending != "heard":
             why = line.error or "it was not heard to its end"
             self._parts.hang_up(self.call_id, State.FAILED, "engine", f"the message was not delivered: {why}")

@@ -230,19 +230,19 @@ class _FrameHandler:
     def __init__(self, streamed: Streamed, stream_id: str, listens: bool) -> None:
         self._streamed = streamed
         self._listens = listens
+        self._recording = streamed.recording
         self._stream_id = stream_id
         self._first = True
 
-        self._recording = streamed.recording
     def on_frame(self, payload: bytes, at_ms: int) -> None:
         if self._first:
             self._first = False
             self._streamed.post_fact("stream.first_frame", {"streamId": self._stream_id})
+        if self._recording is not None:
+            self._recording.on_frame(payload, at_ms)
         if self._listens:
             self._streamed.ears.on_frame(payload, at_ms)
 
-        if self._recording is not None:
-            self._recording.on_frame(payload, at_ms)
     def on_dtmf(self, digit: str) -> None:
         self._streamed.post_fact("dtmf.received", {"digits": digit, "by": "caller"})
 
