@@ -33,8 +33,11 @@ class CallBook:
             if after is None or after is before:
                 continue
             self._calls[event.call_id] = after
-            if after.provider_call_id and (before is None or before.provider_call_id != after.provider_call_id):
-                self._by_carrier[after.provider_call_id] = event.call_id
+            if before is None or before.provider_call_id != after.provider_call_id:
+                if before is not None:
+                    self._unname(before)
+                if after.provider_call_id:
+                    self._by_carrier[after.provider_call_id] = event.call_id
             if not after.live and (before is None or before.live):
                 self._ended[event.call_id] = None
             changes.append((before, after))
@@ -68,6 +71,9 @@ class CallBook:
 
     def _drop(self, call_id: str) -> None:
         del self._ended[call_id]
-        call = self._calls.pop(call_id)
-        if call.provider_call_id:
-            self._by_carrier.pop(call.provider_call_id, None)
+        self._unname(self._calls.pop(call_id))
+
+    def _unname(self, call: Call) -> None:
+        """The carrier's id of a call leads to it no more; another's is left alone."""
+        if call.provider_call_id and self._by_carrier.get(call.provider_call_id) == call.call_id:
+            del self._by_carrier[call.provider_call_id]

@@ -22,6 +22,7 @@ from engine.live import machine, notice, transfer
 from engine.live.parts import Parts
 from engine.live.registry import LiveCalls
 from engine.operations import Operations
+from engine.owning import made_room
 from engine.recorder import Recorder
 from engine.web.webhooks import Outcome
 
@@ -75,6 +76,8 @@ class CarrierEvents:
 
     async def _act(self, event: CarrierEvent) -> Outcome:
         call = self._find(event)
+        if call is not None and (taken := made_room(self._book, event.provider_call_id, call.call_id)):
+            await self._recorder.record(*taken)
         if event.type == "ignored":
             matched = call.call_id if call is not None else None
             return Outcome((), matched, f"nothing: {event.detail or event.raw_type}")
@@ -95,12 +98,13 @@ class CarrierEvents:
         return Outcome((), call.call_id, f"cost: {event.cost}")
 
     def _find(self, event: CarrierEvent) -> Call | None:
-        """Match by the carrier's id, or by ours where it was handed back; never when the two disagree."""
+        """Match by the carrier's id, or by ours where it was handed back; never when the two disagree. Ours went with
+        the dial, so it is believed over a carrier's id that was only guessed."""
         names = [event.provider_call_id, *([event.dialled_as] if event.dialled_as else [])]
         call = next((found for name in names if (found := self._book.by_carrier(name)) is not None), None)
-        if call is None and event.call_id:
-            call = self._book.get(event.call_id)
-            if call is not None and call.provider_call_id not in (None, *names):
+        if event.call_id and (call is None or call.guessed) and (named := self._book.get(event.call_id)) is not None:
+            call = named
+            if call.provider_call_id not in (None, *names):
                 return None
         return call
 
@@ -108,6 +112,8 @@ class CarrierEvents:
         effect, drafts = self._facts(call, event)
         if drafts:
             await self._recorder.record(*drafts)
+        elif event.type == "fetches":
+            await self._recorder.settle()  # that the caller is put through may be on its way to the log already
         current = self._book.get(call.call_id) or call
         live: Life | None = self._calls.get(call.call_id)
         if event.wants_document and current.live and not current.waiting:
@@ -120,9 +126,11 @@ class CarrierEvents:
         """What an event says, as facts, and in a word."""
         drafts: list[Draft] = []
         live = self._calls.get(call.call_id)
-        if call.provider_call_id != event.provider_call_id:
-            was = {"was": call.provider_call_id} if call.provider_call_id is not None else {}
-            drafts.append(Draft("call.accepted", call.call_id, {"providerCallId": event.provider_call_id, **was}))
+        if call.provider_call_id is None:
+            drafts.append(Draft("call.accepted", call.call_id, {"providerCallId": event.provider_call_id}))
+        elif call.provider_call_id != event.provider_call_id:
+            names = {"providerCallId": event.provider_call_id, "was": call.provider_call_id}
+            drafts.append(Draft("call.renamed", call.call_id, names))
         if live is not None:
             drafts += live.machine.verdict(event.answered_by)
         if event.type in _STATE_FACTS:

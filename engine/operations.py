@@ -26,6 +26,7 @@ from engine.live.keypad import Keypad
 from engine.live.parts import Parts
 from engine.live.registry import LiveCalls, StreamTokens
 from engine.live.transfer import Transfers
+from engine.owning import made_room
 from engine.recorder import Recorder
 from engine.speech.ports import Brain, takes_hints
 from engine.store import StoreError
@@ -208,7 +209,8 @@ class Operations:
             why = CarrierError(f"an internal error: {type(error).__name__}: {error}", kind="unknown")
             await self._dial_failed(call_id, why)
         else:
-            self._recorder.post(Draft("call.accepted", call_id, {"providerCallId": provider_call_id}))
+            accepted = Draft("call.accepted", call_id, {"providerCallId": provider_call_id})
+            self._recorder.post(*made_room(self._book, provider_call_id, call_id), accepted)
             await self._recorder.settle()
 
     async def _dial_failed(self, call_id: str, error: CarrierError) -> None:
@@ -271,6 +273,12 @@ class Operations:
     def ending(self, call_id: str) -> Mapping[str, str] | None:
         """Why we are ending a call just now (`reason`, `by`, `detail`), if we are."""
         return self._hang_ups.under_way(call_id)
+
+    async def acknowledge(self, call_id: str, by: str) -> None:
+        """Somebody has seen why a call needs a person."""
+        call = self._known(call_id)
+        if call.live:
+            await self._recorder.record(Draft("attention.acknowledged", call.call_id, {"by": by}))
 
     async def record(self, call_id: str, on: bool, by: str) -> None:
         """Record a call from now on, or no more of it. Returns when it is so."""

@@ -18,6 +18,7 @@ from engine.clock import epoch_ms
 from engine.live import notice
 from engine.live.parts import Parts
 from engine.live.registry import LiveCalls
+from engine.owning import Owned, rival
 from engine.recorder import Recorder
 
 log = logging.getLogger(__name__)
@@ -90,14 +91,28 @@ class Reconciler:
 
     async def _find(self, call: Call) -> str | None:
         """The carrier's id of a dial whose outcome we do not know. One at a time: a call found for one is not
-        another's."""
+        another's. Raises CarrierError while it can not be told."""
         async with self._finding:
-            owned = [other.provider_call_id for other in self._book.all() if other.provider_call_id is not None]
-            lost = LostDial(call.call_id, call.from_number, call.to_number, call.started_at, frozenset(owned))
+            if (named := self._named(call)) is not None:
+                return named
+            lost = LostDial(call.call_id, call.from_number, call.to_number, call.started_at, Owned(self._book))
             found = await self._carrier.find(lost)
-            if found is not None:
-                await self._recorder.record(Draft("call.accepted", call.call_id, {"providerCallId": found}))
-            return found
+            # A webhook names the call that it is about: one may have come meanwhile, and knows better.
+            if (named := self._named(call)) is not None or found is None:
+                return named
+            guess = not self._carrier.capabilities.keeps_our_id
+            if guess and (other := rival(self._book, call)) is not None:
+                raise _undecided(f"a call between the same numbers is there, and {other.call_id} may be it as well")
+            facts: dict[str, object] = {"providerCallId": found, **({"guessed": True} if guess else {})}
+            await self._recorder.record(Draft("call.accepted", call.call_id, facts))
+            if (named := self._named(call)) is None:
+                raise _undecided("the call that was found is another's by now")
+            return named
+
+    def _named(self, call: Call) -> str | None:
+        """The carrier's id of a call, by now."""
+        current = self._book.get(call.call_id)
+        return current.provider_call_id if current is not None else None
 
     async def _take_up(self, call: Call) -> None:
         """The call goes on: give it its task group and its stream back."""
@@ -123,3 +138,7 @@ class Reconciler:
         drafts = self._calls.closing_facts(call_id, duration_s)
         facts = {"reason": reason.value, "by": "carrier", "detail": detail}
         await self._recorder.record(*drafts, Draft("call.ended", call_id, facts))
+
+
+def _undecided(why: str) -> CarrierError:
+    return CarrierError(why, kind="retry", code="undecided")

@@ -15,6 +15,7 @@ from typing import Final, Protocol
 from engine.book import CallBook
 from engine.calls import Call, Draft, Event, State
 from engine.clock import epoch_ms
+from engine.owning import NAMING, carrier_id
 from engine.store import StoreError
 
 log = logging.getLogger(__name__)
@@ -144,6 +145,7 @@ class Recorder:
         """
         news: list[Draft] = []
         seen: set[tuple[str, str | None]] = set()
+        owners: dict[str, str | None] = {}
         for draft in (draft for batch in batches for draft in batch.drafts):
             if draft.type in _ONCE:
                 key = (draft.type, draft.call_id)
@@ -151,8 +153,24 @@ class Recorder:
                 if key in seen or (call is not None and _ONCE[draft.type](call)):
                     continue
                 seen.add(key)
+            if not self._may_own(draft, owners):
+                log.warning("call %s: the carrier's call %s is another's", draft.call_id, carrier_id(draft))
+                continue
             news.append(draft)
         return news
+
+    def _may_own(self, draft: Draft, owners: dict[str, str | None]) -> bool:
+        """Whether a fact takes no id of another call. `owners`: what the facts before it change."""
+        named = carrier_id(draft)
+        if draft.type == "call.disowned":
+            owners[named] = None
+        elif draft.type in NAMING and named:
+            holder = self._book.by_carrier(named)
+            owner = owners.get(named, holder.call_id if holder is not None else None)
+            if owner not in (None, draft.call_id):
+                return False
+            owners[named] = draft.call_id
+        return True
 
     async def _failed(self, batches: Sequence[_Batch], error: StoreError) -> None:
         """Those who wait are refused; what nobody waits for stays in front of the queue and is tried again."""

@@ -12,6 +12,7 @@ from typing import Final, cast
 
 from engine.calls.call import Call, Floor, Line, Media, Queued, RecordingFile, Speaker
 from engine.calls.events import Data, Event
+from engine.calls.signs import sign
 from engine.calls.state import State, end_reason, next_state
 
 MAX_LINES: Final = 2000
@@ -32,12 +33,12 @@ def apply(call: Call | None, event: Event) -> Call | None:
         return call if call is not None else _initiated(event)
     if call is None or event.call_id != call.call_id:
         return call
-    step = _STEPS.get(event.type)
-    if step is None:
-        return call
     if call.state.terminal and event.type not in _AFTER_END:
         return call
-    return replace(step(call, event), last_at=max(call.last_at, event.at))
+    signs, step = sign(call.signs, event), _STEPS.get(event.type)
+    if step is None:
+        return call if signs is call.signs else replace(call, signs=signs)
+    return replace(step(call, event), last_at=max(call.last_at, event.at), signs=signs)
 
 
 def fold(events: Iterable[Event]) -> dict[str, Call]:
@@ -97,7 +98,18 @@ def _accepted(call: Call, event: Event) -> Call:
     carrier_id = _text(event.data, "providerCallId")
     if not carrier_id:
         return call
-    return _rung(replace(call, provider_call_id=carrier_id), "accepted", event.at)
+    guessed = event.data.get("guessed") is True
+    return _rung(replace(call, provider_call_id=carrier_id, guessed=guessed), "accepted", event.at)
+
+
+def _disowned(call: Call, event: Event) -> Call:
+    """The carrier's call turned out to be another's."""
+    return replace(call, provider_call_id=None, guessed=False)
+
+
+def _renamed(call: Call, event: Event) -> Call:
+    carrier_id = _text(event.data, "providerCallId")
+    return replace(call, provider_call_id=carrier_id) if carrier_id else call
 
 
 def _ringing(call: Call, event: Event) -> Call:
@@ -359,6 +371,8 @@ def _close_line(call: Call, event: Event, change: Callable[[Line], Line]) -> Cal
 _STEPS: Final[dict[str, _Step]] = {
     "call.dialing": _dialing,
     "call.accepted": _accepted,
+    "call.renamed": _renamed,
+    "call.disowned": _disowned,
     "call.ringing": _ringing,
     "call.answered": _answered,
     "call.active": _active,
@@ -396,5 +410,7 @@ _STEPS: Final[dict[str, _Step]] = {
     "operator.hint": _hint,
 }
 
-_AFTER_END: Final[frozenset[str]] = frozenset({"call.accepted", "call.renamed", "call.error", "turn.completed", "recording.stopped"})
+_AFTER_END: Final[frozenset[str]] = frozenset(
+    {"call.accepted", "call.renamed", "call.disowned", "call.error", "turn.completed", "recording.stopped"}
+)
 """Facts that still belong in the record of a call that is over: they can not move its state."""

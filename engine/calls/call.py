@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from engine.calls.signs import Signs
 from engine.calls.state import State
 
 Direction = Literal["inbound", "outbound"]
@@ -98,6 +99,8 @@ class Call:
     started_at: int
     state: State = State.INITIATED
     provider_call_id: str | None = None
+    guessed: bool = False
+    """The carrier's id was found by the numbers of a lost dial: it may turn out to be another call's."""
     message: str = ""
     media: Media = "stream"
     answered_by: str = ""
@@ -128,6 +131,8 @@ class Call:
     """Speech recognition failed and has not come back."""
     recording: Recorded = ""
     recordings: tuple[RecordingFile, ...] = ()
+    signs: Signs = Signs()
+    """What tells whether it needs a person; see `attention`."""
     last_at: int = 0
     """When the latest event about this call happened."""
 

@@ -7,7 +7,9 @@ with a strictly increasing `seq`. Readers ignore types and keys that they do not
 |---|---|
 | call.initiated | provider, direction, mode, from, to, message?, by?, media? (stream, native, inline) |
 | call.dialing | - (recorded before the carrier is asked) |
-| call.accepted | providerCallId, was? (the carrier took the dial, announced an inbound call, or renamed it) |
+| call.accepted | providerCallId (the carrier took the dial, or announced an inbound call), guessed? (by numbers) |
+| call.renamed | providerCallId, was (the carrier has another id for the call than at the dial) |
+| call.disowned | providerCallId, owner (the carrier's call turned out to be that other call of ours) |
 | call.ringing, call.answered, call.active | - |
 | call.waiting | seconds, earlier (calls of that number), attestation? (a stranger waits until a person decides) |
 | call.admitted | verdict (once, always, no), by, why? |
@@ -51,6 +53,8 @@ with a strictly increasing `seq`. Readers ignore types and keys that they do not
 | recording.stopped | index, file, ms, by?, why?, lostMs? (the disk was too slow: silent there), error? |
 | recording.lost | index, why (the disk is too slow; told when it begins) |
 | recording.refused | by, why (it did not begin) |
+| call.near_limit | secondsLeft (until max_duration_seconds ends it) |
+| attention.acknowledged | by (somebody has seen why the call needs a person) |
 | operator.acted | action, by, plus what was given |
 | engine.started | version, pid, provider |
 | engine.stopped | why |
@@ -72,6 +76,8 @@ EVENT_TYPES: frozenset[str] = frozenset(
         "call.initiated",
         "call.dialing",
         "call.accepted",
+        "call.renamed",
+        "call.disowned",
         "call.ringing",
         "call.answered",
         "call.active",
@@ -119,6 +125,8 @@ EVENT_TYPES: frozenset[str] = frozenset(
         "recording.stopped",
         "recording.lost",
         "recording.refused",
+        "call.near_limit",
+        "attention.acknowledged",
         "operator.acted",
         "engine.started",
         "engine.stopped",

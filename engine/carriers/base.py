@@ -38,6 +38,8 @@ class Capabilities:
     fetches_instructions: bool = False
     """New instructions for a live call do not go with the REST command: the carrier asks an address of ours for
     them, so `instruct` takes a lone `Redirect`."""
+    keeps_our_id: bool = False
+    """A call of the carrier's can be asked for by our id. Where not, a lost dial is known by its numbers alone."""
     asks_by_get: bool = False
     """Webhooks may be GET requests with everything in the query."""
 
@@ -308,7 +310,7 @@ class LostDial:
     dialled_at: int
     """Epoch ms at which the dial was written down, just before the carrier was asked."""
     owned: Collection[str] = ()
-    """Carrier ids of our other calls."""
+    """Carrier ids of our other calls, as they are whenever it is looked at."""
 
 
 @dataclass(frozen=True, slots=True)

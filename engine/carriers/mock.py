@@ -48,7 +48,7 @@ class MockCarrier:
     """One simulated carrier. `base_url` without a trailing slash."""
 
     name = "mock"
-    capabilities = Capabilities(streaming=True, send_dtmf=True, reopen_stream=True)
+    capabilities = Capabilities(streaming=True, send_dtmf=True, reopen_stream=True, keeps_our_id=True)
     signature_headers: tuple[str, ...] = ("x-sim-signature",)
 
     def __init__(

@@ -97,6 +97,7 @@ class TelnyxCarrier:
         machine_detection=True,
         reopen_stream=True,
         answers_by_reply=False,
+        keeps_our_id=True,
     )
     signature_headers: tuple[str, ...] = (telnyx_signature.SIGNATURE, telnyx_signature.TIMESTAMP)
 
