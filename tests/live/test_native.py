@@ -427,7 +427,7 @@ async def test_a_question_ends_with_its_call(tmp_path: Path) -> None:
 # the floor
 
 
-async def test_a_held_agent_says_so_and_answers_nothing_until_it_has_the_floor_again(tmp_path: Path) -> None:
+async def test_a_held_agent_says_so_and_answers_what_was_said_once_it_has_the_floor_again(tmp_path: Path) -> None:
     brain = Says("Here I am.")
     async with table(tmp_path, brain=brain, **NATIVE) as at:
         line = await dial(at)
@@ -439,9 +439,8 @@ async def test_a_held_agent_says_so_and_answers_nothing_until_it_has_the_floor_a
         await line.tell("silence")
         assert brain.heard == []
         await at.engine.set_floor(line.call.call_id, "agent", "console")
-        await line.tell("speech", text="Hello?")
         await line.heard("Here I am.")
-        assert brain.heard == ["Hello?"]
+        assert brain.heard == ["Are you there?"]
 
 
 async def test_who_takes_the_floor_silences_the_agent_at_once(tmp_path: Path) -> None:
