@@ -98,6 +98,14 @@ class Acts:
         """Connect the caller with another number."""
         return await self._run(call_id, f"transfer to {to}", self._client.transfer(call_id, to))
 
+    async def record(self, call_id: str, on: bool) -> Outcome:
+        """Record the call, or stop."""
+        return await self._run(call_id, "record" if on else "stop recording", self._client.record(call_id, on))
+
+    async def seen(self, call_id: str) -> Outcome:
+        """We have seen why the call needs a person."""
+        return await self._run(call_id, "seen", self._client.acknowledge(call_id))
+
     async def admit(self, call_id: str, verdict: Decision) -> Outcome:
         """Let a caller in who waits, or not."""
         what = "reject" if verdict == "no" else f"let in {verdict}"

@@ -96,6 +96,8 @@ COMMANDS: Final[tuple[Command, ...]] = (
     Command(
         "microphone", (), "mic", "Choose the microphone, or list them", "sound", "[NAME|default]", aliases=("mic",)
     ),
+    Command("record", ("R",), "record", "Record the call, or stop for good", "calls", "", "live", aliases=("rec",)),
+    Command("seen", ("exclamation_mark",), "seen", "Seen: be quiet about why a call needs you", "calls", "", "live"),
     Command("filter", ("slash",), "filter", "Show calls by number, state or words said", "view", "[WORDS]", "", 6),
     Command("open", ("enter",), "open", "Go to the transcript of the selected call", "view", "", "call"),
     Command("copy", ("y",), "copy", "Copy the number or the line", "view", "[number|line|transcript]", "call"),

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from console.theming import DEFAULT_THEME
 
@@ -57,6 +57,8 @@ class ConsoleOptions:
     microphone: str = ""
     sound: SoundSystem | None = None
     """Sound cards; None: this machine's."""
+    alerts: Literal["off", "bell", "desktop"] = "bell"
+    """How a call that needs a person calls for one; desktop: with a notification too."""
     typing_pause: float = 0.25
     """Seconds without a key after which a letter is meant as an answer, and not as part of a text that is typed."""
 

@@ -309,6 +309,7 @@ def _options(config: Config, state_dir: Path, *, attached: bool = False, notice:
         theme=config.console.theme,
         mask_numbers=config.console.mask_numbers,
         keys=config.console.keys,
+        alerts=config.console.alerts,
         theme_folders=(user_config_dir() / "themes",),
         log_path=state_dir / LOG_NAME if state_dir.is_dir() else None,
         notice=notice,

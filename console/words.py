@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 from console.text import clean, mask
 from console.who import person_of
-from engine.client import Call, Floor, Speaker, State, first_missing
+from engine.client import Call, Floor, Need, Speaker, State, needs
 
 UNVERIFIED: Final = (
     "SIGNATURES ARE NOT CHECKED: any program on this machine can fake calls. Remove skip_signature_verification"
 )
-HELD_ATTENTION_MS: Final = 20_000
-"""A caller on hold for longer asks for the operator's attention."""
-SILENCE_ATTENTION_MS: Final = 25_000
-"""A connected call in which nothing happened for longer does too."""
 
 
 class Look(NamedTuple):
@@ -125,29 +122,6 @@ def ended_text(reason: State, by: str, detail: str) -> str:
     return f"{words}: {said}" if " " in said else words
 
 
-def attention(call: Call, now: int, trouble: str = "", talking: bool = False) -> str:
-    """Why a person should look at this call, or nothing.
-
-    `trouble` is what the reader of events noticed; `talking` means that the caller is in the middle of a sentence.
-    """
-    if not call.live:
-        return ""
-    if call.waiting:
-        return "the caller waits to be let in"
-    if call.error is not None:
-        return clean(str(call.error.get("message") or call.error.get("code") or "error"), 200)
-    if call.transferred_to:
-        return ""  # we are not needed: silence and a stream that ended are as they should be
-    if call.deaf:
-        return "speech recognition failed: the agent is deaf"
-    if trouble:
-        return trouble
-    rung = first_missing(call, now)
-    if rung is not None:
-        return rung.why
-    if call.floor == "held" and now - call.last_at > HELD_ATTENTION_MS:
-        return "the caller has been on hold for a while"
-    quiet = call.state in (State.ACTIVE, State.LISTENING) and not talking
-    if quiet and now - call.last_at > SILENCE_ATTENTION_MS:
-        return "nobody has said anything for a while"
-    return ""
+def attention(call: Call, now: int) -> tuple[Need, ...]:
+    """Why a person should look at this call, in words that are safe to draw."""
+    return tuple(replace(need, why=clean(need.why, 200)) for need in needs(call, now))

@@ -226,6 +226,9 @@ class EngineApi(Protocol):
     def listen(self, call_id: str) -> Listening:
         """Hear a live call from now on."""
 
+    async def acknowledge(self, call_id: str, by: str = "") -> None:
+        """Somebody has seen why a call needs a person: that is quiet until it happens anew."""
+
     async def record_call(self, call_id: str, on: bool, by: str = "") -> None:
         """Record a call from now on, after telling the caller where that is configured; or no more of it."""
 

@@ -24,6 +24,7 @@ from engine.calls import (
     Floor,
     Line,
     Mode,
+    Need,
     Rung,
     Speaker,
     State,
@@ -34,6 +35,7 @@ from engine.calls import (
     fold,
     is_over_budget,
     ladder,
+    needs,
     surround,
 )
 from engine.calls.call import Queued
@@ -65,6 +67,7 @@ __all__ = [
     "InProcessClient",
     "Line",
     "Mode",
+    "Need",
     "NoEngine",
     "Page",
     "Queued",
@@ -82,4 +85,5 @@ __all__ = [
     "first_missing",
     "fold",
     "ladder",
+    "needs",
 ]

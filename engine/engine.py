@@ -459,6 +459,9 @@ class Engine(EngineApi):
     def listen(self, call_id: str) -> Listening:
         return self._calls.listen(call_id)
 
+    async def acknowledge(self, call_id: str, by: str = "") -> None:
+        await self._operations.acknowledge(call_id, by)
+
     async def record_call(self, call_id: str, on: bool, by: str = "") -> None:
         await self._operations.record(call_id, on, by)
 

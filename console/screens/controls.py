@@ -56,6 +56,8 @@ class Controls:
             "volume": lambda percent: screen.sounding.volume(self, percent, 0),
             "device": lambda name: screen.sounding.device(self, name),
             "microphone": lambda name: screen.sounding.device(self, name, microphone=True),
+            "record": self.record,
+            "seen": self.seen,
             "filter": self.open_filter,
             "open": self.open,
             "copy": self.copy,
@@ -210,6 +212,18 @@ class Controls:
         from console.screens.transferring import transfer
 
         transfer(self, argument)
+
+    def record(self, argument: str) -> None:
+        call = self.screen.call
+        if call is not None:
+            on = call.recording not in ("on", "asked")
+            said = "recording" if on else "the recording is stopped, for good"
+            self.perform("record", self.screen.acts.record(call.call_id, on), lambda _: said)
+
+    def seen(self, argument: str) -> None:
+        call = self.screen.call
+        if call is not None:
+            self.perform("seen", self.screen.acts.seen(call.call_id), lambda _: "quiet until it happens anew")
 
     # -- the view -----------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from textual.screen import Screen
 from textual.widgets import Input
 
 from console.acts import Acts
+from console.bell import alert
 from console.board import Board
 from console.feed import Feed
 from console.keys import COMMANDS, PANE_COMMANDS, Registry, Typed
@@ -50,7 +51,7 @@ from console.widgets.transcript import Transcript
 from console.widgets.turns import Turns
 from console.widgets.waiting import WaitingBanner, find_stranger
 from console.words import mask_numbers
-from engine.client import Call
+from engine.client import Call, Need
 
 
 class MainScreen(Screen[None]):
@@ -97,6 +98,8 @@ class MainScreen(Screen[None]):
         """Monotonic seconds: letters before it belong to a text, not to commands."""
         self._heard: frozenset[str] = frozenset()
         """Waiting callers for whom the bell rang."""
+        self._rung: dict[str, tuple[str, int]] | None = None
+        """Call -> the reason why it needs a person for which the bell rang, and since when."""
 
     def compose(self) -> ComposeResult:
         yield Header(id="header")
@@ -170,6 +173,7 @@ class MainScreen(Screen[None]):
         if self.frozen is None:
             table.show_board(self.board, now, adrift=self.adrift)
             self._paint_call(now)
+            self._ring(table.needs)
         self._paint_waiting(now)
         self._paint_surroundings(now, len(table.alerts))
         paint_notice(self)
@@ -195,6 +199,15 @@ class MainScreen(Screen[None]):
         self.query_one(Ladder).show(call, now, alert, reason)
         self.query_one(Turns).show(call)
         self.query_one(Hints).show(available(self.registry, self.call, self.feed.carrier), self.hidden)
+
+    def _ring(self, found: Mapping[str, Need]) -> None:
+        """Once for each call that begins to need somebody, or needs somebody for another reason."""
+        rung = {key: (need.kind, need.since) for key, need in found.items() if need.kind != "waiting"}
+        known = rung if self._rung is None else self._rung  # what is there when a console opens is seen, not heard
+        news = [key for key, why in rung.items() if known.get(key) != why]
+        self._rung = rung
+        if news and self.options.alerts != "off":
+            alert(self.app, found[news[0]].why, desktop=self.options.alerts == "desktop")
 
     def _paint_waiting(self, now: int) -> None:
         """Who waits is shown as it is now, whatever is frozen, filtered or selected; the bell rings for a new one."""

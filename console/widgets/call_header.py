@@ -31,6 +31,13 @@ def _whither(call: Call, masked: bool) -> Row:
     return ((f"to {to}" if call.live else f"{AWAY_LOOK.symbol} {to}", "warn" if call.live else "dim"),)
 
 
+def _recorded(call: Call) -> Row:
+    """Whether the call is kept as sound, or the caller is just being told that it will be."""
+    if call.recording == "on":
+        return ((" REC ", "alarm"),)
+    return (("rec: the caller is told", "warn"),) if call.recording == "asked" else ()
+
+
 def call_header_row(
     call: Call | None,
     now: int,
@@ -55,6 +62,7 @@ def call_header_row(
         (3, ((call.direction, "dim"),)),
         (0, ((f"{look.symbol} {look.full}", look.ink),)),
         (0, _whither(call, masked)),
+        (0, _recorded(call) if call.live and not unknown else ()),
         (1, ((clock_text(((call.ended_at or now) - began) / 1000), "text"),)),
         (4, ((_KINDS.get(call.media, call.mode), "dim"),)),
         (3, ((f"keys {clean(call.dtmf[-12:])}", "dim"),) if call.dtmf else ()),

@@ -17,7 +17,7 @@ from console.paint import Row
 from console.text import clock_text, fit
 from console.widgets.lines import LinePane
 from console.words import AWAY_LOOK, DIRECTION_SYMBOLS, attention, look_of, number_text
-from engine.client import Call
+from engine.client import Call, Need
 
 BARS: Final = " ▁▂▃▄▅▆▇█"
 WIDE: Final = 38
@@ -55,11 +55,19 @@ def meter(levels: Levels, wide: bool) -> Row:
 
 
 def call_row(
-    call: Call, now: int, width: int, *, levels: Levels | None, alert: str, masked: bool, adrift: bool = False
+    call: Call,
+    now: int,
+    width: int,
+    *,
+    levels: Levels | None,
+    need: Need | None,
+    masked: bool,
+    adrift: bool = False,
 ) -> Row:
     """One call in `width` cells. Times are epoch ms.
 
-    A wide row has the state word and the meter; in a narrow one the meter takes the word's place.
+    A wide row has the state word and the meter; in a narrow one the meter takes the word's place. Why the call needs
+    a person (`need`) stands in the place of its state. `R`: it is recorded.
     `adrift`: the engine is out of reach, so that nobody knows whether a live call still is.
     """
     live = call.live and not adrift
@@ -68,7 +76,10 @@ def call_row(
     began = call.answered_at or call.started_at
     seconds = ((call.ended_at or (now if live else call.last_at)) - began) / 1000
     body = "text" if live else "ended"
-    word = f" {fit(look.word, 9)}" if wide else ""
+    alert = need is not None and live
+    named = alert and not call.waiting and not call.transferred_to
+    word = f" {fit(need.word if named and need else look.word, 9)}" if wide else ""
+    ink = "bad" if named else look.ink
     when = f" {clock_text(seconds)} "
     tail: Row
     if call.transferred_to and wide:
@@ -81,12 +92,13 @@ def call_row(
     taken = 1 + len(word) + len(when) + 3 + (7 if wide else 4) + 2
     return (
         (look.symbol, look.ink),
-        (word, look.ink),
+        (word, ink),
         (when, body),
         (fit(number_text(call.peer, masked), max(8, width - taken)), body),
         (f" {DIRECTION_SYMBOLS[call.direction]} ", "caller" if call.direction == "inbound" else "agent"),
         *tail,
-        (" !" if alert else "  ", "bad"),
+        ("R" if live and call.recording == "on" else " ", "bad"),
+        ("!" if alert else " ", "bad"),
     )
 
 
@@ -120,7 +132,8 @@ class CallTable(LinePane, can_focus=True):
         self.selected: str | None = None
         self.masked = False
         self.filter = Filter()
-        self.alerts: dict[str, str] = {}
+        self.needs: dict[str, Need] = {}
+        """Calls that need a person -> the most urgent reason that nobody has seen yet."""
         self._order: list[str] = []
         self._wanted: str | None = None
         """A call to select when its row appears: a dial is answered before its first event is here."""
@@ -128,11 +141,16 @@ class CallTable(LinePane, can_focus=True):
         self._alert_second = -1
         self._adrift = False
 
+    @property
+    def alerts(self) -> dict[str, str]:
+        """Calls that need a person -> why."""
+        return {call_id: need.why for call_id, need in self.needs.items()}
+
     def show_board(self, board: Board, now: int, *, adrift: bool = False) -> None:
         """Draw the calls of `board` as they are at `now` (epoch ms); `adrift` as in `call_row`."""
         if now // 1000 != self._alert_second or adrift is not self._adrift:
             self._alert_second, self._adrift = now // 1000, adrift
-            self.alerts = {} if adrift else _alerts(board, now)
+            self.needs = {} if adrift else _needs(board, now)
         self._order = _ordered(board.calls, self.filter)
         self._keep_selection()
         width = self.scrollable_content_region.width
@@ -147,14 +165,14 @@ class CallTable(LinePane, can_focus=True):
         if call_id == _SEPARATOR:
             return (("── ", "rule"), ("ended ", "dim"), ("─" * max(0, width - 9), "rule"))
         call = board.calls[call_id]
-        levels, alert = board.levels.get(call_id), self.alerts.get(call_id, "")
+        levels, need = board.levels.get(call_id), self.needs.get(call_id)
         second, chosen = now // 1000 if call.live else 0, call_id == self.selected
-        key = (call, levels, alert, second, width, self.masked, chosen, self._adrift)
+        key = (call, levels, need, second, width, self.masked, chosen, self._adrift)
         cached = self._cache.get(call_id)
         if cached is not None and _same(cached[0], key):
             return cached[1]
         marker = ("▌" if call_id == self.selected else " ", "key")
-        drawn = call_row(call, now, width - 1, levels=levels, alert=alert, masked=self.masked, adrift=self._adrift)
+        drawn = call_row(call, now, width - 1, levels=levels, need=need, masked=self.masked, adrift=self._adrift)
         row = (marker, *drawn)
         self._cache[call_id] = (key, row)
         return row
@@ -248,12 +266,12 @@ class CallTable(LinePane, can_focus=True):
             self.paint_row(self._order.index(self.selected))
 
 
-def _alerts(board: Board, now: int) -> dict[str, str]:
-    found: dict[str, str] = {}
+def _needs(board: Board, now: int) -> dict[str, Need]:
+    found: dict[str, Need] = {}
     for call in board.live:
-        why = attention(call, now, board.trouble.get(call.call_id, ""), call.call_id in board.partials)
-        if why:
-            found[call.call_id] = why
+        urgent = next((need for need in attention(call, now) if not need.quiet), None)
+        if urgent is not None:
+            found[call.call_id] = urgent
     return found
 
 

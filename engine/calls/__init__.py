@@ -1,6 +1,7 @@
 """The domain: facts about calls and the pure fold that turns them into call records. Imports nothing of ours."""
 
 from engine.calls.apply import apply, fold
+from engine.calls.attention import Need, needs
 from engine.calls.call import Call, Direction, Floor, Line, Mode, Speaker
 from engine.calls.clues import Around, Clues, clue, surround
 from engine.calls.diagnosis import Diagnosis, diagnose
@@ -25,6 +26,7 @@ __all__ = [
     "Floor",
     "Line",
     "Mode",
+    "Need",
     "Rung",
     "Speaker",
     "State",
@@ -34,6 +36,7 @@ __all__ = [
     "first_missing",
     "fold",
     "ladder",
+    "needs",
     "next_state",
     "is_over_budget",
     "percentile",

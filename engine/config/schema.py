@@ -44,6 +44,9 @@ class ConsoleSettings(Section):
     mask_numbers: bool = Field(default=False, description="Hide the middle digits of phone numbers.")
     loudspeaker: str = Field(default="", description="Where calls are listened to, by a part of the device's name.")
     microphone: str = Field(default="", description="The operator's microphone, by a part of the device's name.")
+    alerts: Literal["off", "bell", "desktop"] = Field(
+        default="bell", description="A call that needs a person: off, bell, or desktop (the bell and a notification)."
+    )
     keys: dict[str, str] = Field(
         default_factory=dict, description="Other keys: command -> key.", examples=[{"call.dial": "ctrl+n"}]
     )

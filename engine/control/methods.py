@@ -12,7 +12,8 @@ from typing import Any, Final, TypeVar, cast
 from pydantic import ValidationError
 
 from engine.api import EngineApi, Page, Refusal
-from engine.calls import Call, Cursor, apply
+from engine.calls import Call, Cursor, apply, needs
+from engine.clock import epoch_ms
 from engine.control import params as p
 from engine.control.operations import Operations
 from engine.store import WebhookQuery
@@ -140,6 +141,10 @@ class Dispatcher:
         await self._api.record_call(params.call_id, params.on, by)
         return _SUCCESS
 
+    async def acknowledge(self, params: p.OneCall, by: str) -> Result:
+        await self._api.acknowledge(params.call_id, by)
+        return _SUCCESS
+
     async def recording(self, params: p.ReadRecording, by: str) -> Result:
         part = await self._api.recorded(params.call_id, params.index, params.from_ms, params.ms)
         return {"pcm": base64.b64encode(part.pcm).decode(), "sampleRate": 8000, "totalMs": part.total_ms}
@@ -224,6 +229,10 @@ def checked(model: type[_P], params: object) -> _P:
         raise Refusal("invalid_params", f"Wrong parameters: {what}.", f"This method takes: {takes}.") from error
 
 
+def _status(call: Call) -> Result:
+    return {**call.to_json(), "attention": [need.to_json() for need in needs(call, epoch_ms())]}
+
+
 def _page(page: Page) -> Result:
     return {"events": [event.to_json() for event in page.events], "cursor": str(page.cursor)}
 
@@ -251,6 +260,7 @@ METHODS: Final[Mapping[str, Method]] = {
     "voicecall.admitted": _method(p.Params, Dispatcher.admitted),
     "voicecall.forget": _method(p.Forget, Dispatcher.forget, acts=True),
     "voicecall.record": _method(p.Record, Dispatcher.record, acts=True),
+    "voicecall.acknowledge": _method(p.OneCall, Dispatcher.acknowledge, acts=True),
     "voicecall.recording": _method(p.ReadRecording, Dispatcher.recording),
     "voicecall.status": _method(p.Status, Dispatcher.status),
     "voicecall.events": _method(p.Events, Dispatcher.events),

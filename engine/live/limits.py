@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from engine.calls import State
+from engine.calls import Draft, State
 from engine.clock import epoch_ms
 from engine.live.parts import Parts
 
@@ -14,6 +14,8 @@ STREAM_SECONDS: Final = 10.0
 CARRIER_SLACK_SECONDS: Final = 15.0
 """The carrier ends an unanswered call itself; only when it does not tell us for this long do we."""
 REAPER_SLACK_SECONDS: Final = 5.0
+WARNING_SECONDS: Final = 30.0
+"""How long before a call is ended by its limit somebody is told."""
 
 
 class Limits:
@@ -34,6 +36,12 @@ class Limits:
         if missed and self._needs_stream():  # and not put through meanwhile
             self._hang_up(State.ERROR, "answered, but no media stream was opened")
             return
+        left = self._seconds_left()
+        warning = min(WARNING_SECONDS, self._parts.config.max_duration_seconds / 4)
+        if left > warning:
+            await asyncio.sleep(left - warning)
+            facts = {"secondsLeft": round(warning)}
+            self._parts.recorder.post(Draft("call.near_limit", self._call_id, facts))
         await asyncio.sleep(self._seconds_left())
         self._hang_up(State.TIMEOUT, "the call reached max_duration_seconds")
 

@@ -131,10 +131,10 @@ def test_a_caller_who_is_away_needs_nobody() -> None:
     script.add("call.transferred", "anna", to="+15550100177", by="console")
     board.take(script.events)
     call = board.calls["anna"]
-    assert attention(call, call.last_at + 600_000) == ""
+    assert attention(call, call.last_at + 600_000) == ()
     script.add("call.returned", "anna", why="busy")
     board.take(script.events[-1:])
-    assert attention(board.calls["anna"], call.last_at + 600_000) != ""
+    assert attention(board.calls["anna"], call.last_at + 600_000)
 
 
 @pytest.mark.parametrize("floor", ["agent", "operator"])

@@ -201,6 +201,10 @@ class EchoEngine:
             raise Refusal("call_ended", "The call is over.")
         return self.sound.setdefault(call_id, Sound()).listeners.add()
 
+    async def acknowledge(self, call_id: str, by: str = "") -> None:
+        self._known(call_id)
+        await self.record("attention.acknowledged", call_id, by=by)
+
     async def record_call(self, call_id: str, on: bool, by: str = "") -> None:
         self._known(call_id)
         await self.record("recording.started" if on else "recording.stopped", call_id, index=1, by=by)

@@ -139,6 +139,10 @@ class EngineClient(ABC):
         """Take that back: the number is a stranger's again."""
         await self._request("voicecall.forget", {"number": number})
 
+    async def acknowledge(self, call_id: str) -> None:
+        """We have seen why a call needs a person: it is quiet about that until it happens anew."""
+        await self._request("voicecall.acknowledge", {"callId": call_id})
+
     async def record(self, call_id: str, on: bool = True) -> None:
         """Record a call, or no more of it; returns when it is so: after the consent line, where one is said."""
         await self._request("voicecall.record", {"callId": call_id, "on": on}, TALK_S)
