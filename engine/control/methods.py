@@ -151,9 +151,9 @@ class Dispatcher:
 
     async def status(self, params: p.Status, by: str) -> Result:
         if params.call_id is None:
-            return {"calls": [call.to_json() for call in self._api.live_calls()]}
+            return {"calls": [_status(call) for call in self._api.live_calls()]}
         call = self._api.call(params.call_id) or await self._stored_call(params.call_id)
-        return {"found": False} if call is None else {"found": True, "call": call.to_json()}
+        return {"found": False} if call is None else {"found": True, "call": _status(call)}
 
     async def _stored_call(self, call_id: str) -> Call | None:
         """The engine keeps its latest calls at hand; an older one is in the log."""
