@@ -122,6 +122,8 @@ class ConsoleApp(App[ExitChoice]):
         """Every screen over the main one, whose banners say it, has a line while webhooks are not verified, and one
         while the microphone is live."""
         health = self.feed.health
+        if not self._screen_stacks.get(self._current_mode):
+            return  # the app is being taken down
         if not isinstance(self.screen, MainScreen) and self.screen.is_mounted:
             keep_warning(self.screen, health is not None and not health.verifying)
             main = next((each for each in self.screen_stack if isinstance(each, MainScreen)), None)

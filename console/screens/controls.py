@@ -50,7 +50,7 @@ class Controls:
             "hint": self.hint,
             "listen": lambda how: screen.sounding.listen(self, how),
             "mute": lambda _: screen.monitor.toggle_muted(),
-            "sides": screen.sounding.sides,
+            "sides": lambda how: screen.sounding.sides(how),
             "louder": lambda percent: screen.sounding.volume(self, percent, 1),
             "quieter": lambda percent: screen.sounding.volume(self, percent, -1),
             "volume": lambda percent: screen.sounding.volume(self, percent, 0),

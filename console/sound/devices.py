@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 RATES: Final = (8000, 16000, 48000)
 """What is asked for, one after the other: the telephone's own rate needs no conversion of ours."""
 BLOCK_MS: Final = 20
-STALE_SECONDS: Final = 1.5
+STALE_SECONDS: Final = 3.0
 """A stream that asked for nothing for so long is dead, whatever it says of itself."""
 _INSTALL: Final[Mapping[str, str]] = {
     "apt-get": "sudo apt install libportaudio2",

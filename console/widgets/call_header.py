@@ -68,12 +68,12 @@ def call_header_row(
         (3, ((f"keys {clean(call.dtmf[-12:])}", "dim"),) if call.dtmf else ()),
         (2, level_meter(levels) if levels is not None and call.live and not unknown else ()),
     ]
+    who = f" {clean(holder, 24)}" if holder and width >= TITLED else ""
     right: list[Part] = [
         (1, ((pending, "warn"),) if pending else ()),
         (0, (("!", "bad"),) if alert else ()),
         (0, ((f"● {person_of(call.microphone) or 'a person'} is heard ", "alarm"),) if call.microphone else ()),
-        (3, ((f"{clean(holder, 24)} has it", "dim"),) if holder else ()),
-        (1, (("floor " if width >= TITLED else "", "dim"), (f"{floor.symbol} {floor.word} ", floor.ink))),
+        (1, (("floor " if width >= TITLED else "", "dim"), (f"{floor.symbol} {floor.word}{who} ", floor.ink))),
     ]
     return pack(left, right if call.live and not unknown else (), width)
 

@@ -138,7 +138,8 @@ async def test_a_caller_who_is_put_through_can_not_be_spoken_to_and_the_call_can
 async def test_without_any_voice_nobody_is_called_or_spoken_to() -> None:
     mute = health(Capabilities(native_speech=False), streams=False)
     async with bench(talking().events, health=mute, size=(80, 24)) as made:
-        assert made.screen.hidden == {"dial", "speak", "continue", "keypad", "hold", "take", "transfer"}
+        floor = {"hold", "take", "talk", "latch", "hand-back", "hint"}
+        assert made.screen.hidden == {"dial", "speak", "continue", "keypad", "transfer", *floor}
         await made.press("n")
         assert "media streams are switched off" in made.notices()[0]
         await made.paint()

@@ -435,7 +435,7 @@ async def test_zoom_gives_a_pane_the_screen_and_back() -> None:
 
 
 async def test_help_lists_every_command_with_its_keys() -> None:
-    async with bench(morning().events, (120, 60)) as made:
+    async with bench(morning().events, (120, 80)) as made:
         await made.press("question_mark")
         text = made.text()
         for command in made.screen.registry.commands:
@@ -475,10 +475,10 @@ async def test_footer_hints_can_be_clicked() -> None:
 
 
 async def test_other_keys_from_the_configuration_work_and_show_in_the_footer() -> None:
-    async with bench(morning().events, keys={"mask": "b", "speak": "S", "xyzzy": "z"}) as made:
+    async with bench(morning().events, keys={"mask": "Q", "speak": "S", "xyzzy": "z"}) as made:
         assert "S speak" in made.lines()[-1]
         assert made.notices() == ["console.keys: no command 'xyzzy'"]
-        await made.press("b")
+        await made.press("Q")
         assert made.screen.masked
 
 
