@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from engine.api import Refusal
+from engine.config import parse_config
 from engine.store import WebhookQuery
 from tests.engine.test_twilio_inbound import ring_in
 from tests.engine.twilio_rig import SINK, Live, live
@@ -28,6 +29,15 @@ async def greeted(at: Live) -> str:
 
 async def rows(at: Live, **wanted: Any) -> list[Mapping[str, Any]]:
     return list(await at.engine.webhooks(WebhookQuery(**wanted)))
+
+
+async def announced(at: Live, call_id: str) -> Mapping[str, Any]:
+    """The request with which a call came in, once it has been answered."""
+    async with asyncio.timeout(20):
+        async for _ in at.engine.watch(None, 100):
+            if found := await rows(at, call_id=call_id):
+                return found[-1]
+    raise AssertionError("the watch ended")
 
 
 async def row_of(at: Live, kind: str, **wanted: Any) -> Mapping[str, Any]:
@@ -124,6 +134,27 @@ async def test_a_sandbox_replay_is_against_the_call_as_it_was_then(tmp_path: Pat
         result = await at.engine.replay_webhook(answered["id"], "sandbox", "cli")
         assert result["before"] in ("initiated", "ringing", "answered", "active") and result["verdict"] == "ok"
         assert "over" not in result["effect"]
+
+
+async def test_a_stranger_who_has_to_be_let_in_waits_in_the_sandbox_for_nobody(tmp_path: Path) -> None:
+    async with live(tmp_path, changes={"inbound_policy": "pairing"}) as at:
+        call, _ = await ring_in(at)
+        first = await announced(at, call.call_id)
+        result = await at.engine.replay_webhook(first["id"], "sandbox", "cli")
+        assert result["effect"] == "hold: the caller waits" and result["instructions"] == ["pause", "redirect"]
+        assert [event["type"] for event in result["events"]][-1] == "call.waiting"
+        assert [each.call_id for each in at.engine.live_calls()] == [call.call_id]
+
+
+async def test_a_call_without_a_stream_is_told_to_listen_and_no_voice_is_needed_for_it(tmp_path: Path) -> None:
+    streaming = parse_config(b"streaming: {enabled: false}", None, {}).config.streaming
+    async with live(tmp_path, changes={**OPEN, "streaming": streaming}) as at:
+        call, _ = await ring_in(at)
+        await at.until(call, lambda call: call.answered_at is not None)
+        first = await announced(at, call.call_id)
+        result = await at.engine.replay_webhook(first["id"], "sandbox", "cli")
+        assert result["instructions"] == ["listen"] and "<Gather" in result["document"]["body"]
+        assert result["effect"].startswith("document: listen")
 
 
 async def test_a_refused_request_is_refused_in_the_sandbox_too_and_explained(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import orjson
 import pytest
 
 from engine.api import Refusal
@@ -112,6 +113,23 @@ async def test_an_answer_does_not_wait_for_a_disk_that_hangs(log: EventLog) -> N
     await hanging
     assert [found["verdict"] for found in await ledger.find(WebhookQuery())] == ["replay", "replay", "ok"]
     running.cancel()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"\x00\xff\xfe", b"{" * 60_000, b"[" * 60_000, b"a=" + b"%ff" * 9_000, "\u202e\x1b[2J".encode(), b"&=&=&"],
+    ids=lambda body: f"{body[:6]!r} {len(body)}",
+)
+async def test_i11_hostile_bodies_are_kept_and_shown_whatever_they_are(log: EventLog, body: bytes) -> None:
+    """Signed with the right key: the carrier itself may send nonsense."""
+    ledger = await opened(log)
+    async with front(keeps=ledger) as server:
+        assert (await server.post(body))[0] == 400
+    (found,) = await ledger.find(WebhookQuery())
+    assert (found["verdict"], found["status"]) == ("ok", 400) and found["effect"].startswith("failed: ")
+    whole = await ledger.show(found["id"], secrets=True)
+    assert whole["bodySize"] == len(body) and whole["curl"].count("curl") >= 1
+    orjson.dumps([found, whole])
 
 
 async def test_a_store_that_fails_delays_and_loses_nothing_within_the_bound(
