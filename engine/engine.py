@@ -121,6 +121,7 @@ class Engine(EngineApi):
             webhook_url=self._exposure.webhook_url,
             issue_token=tokens.issue,
             now_ms=monotonic_ms,
+            reached=self._exposure.reached,
             remember=Memory(config, event_log).earlier,
             recordings=self._recordings,
         )

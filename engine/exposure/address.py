@@ -61,6 +61,10 @@ class Exposure:
         self._port = port
         await self._supervisor.run(local_server(self._config, port))
 
+    async def reached(self) -> None:
+        """Return once the carrier reaches us; at once when it does, as far as we know."""
+        await self._supervisor.reached()
+
     async def settle(self, stop: asyncio.Event) -> None:
         """Return once it is known how we are reached, or that we are not; after a limit, or with `stop`, anyway."""
         waits = [asyncio.create_task(work) for work in (self._supervisor.settle(), stop.wait())]

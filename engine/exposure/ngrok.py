@@ -22,7 +22,8 @@ START_SECONDS: Final = 15.0
 """How long the agent may take to be connected. One that prints nothing keeps pyngrok waiting for ever."""
 API_SECONDS: Final = 3.0
 """How long a connected agent may take to answer at its interface, which pyngrok waits for."""
-ALIVE_SECONDS: Final = 0.5
+ALIVE_SECONDS: Final = 0.25
+"""How often it is looked whether the agent runs: sooner than a stream that it carried is missed."""
 LOOK_SECONDS: Final = 5.0
 """How often the agent is asked whether our endpoint is still there."""
 LOST_SECONDS: Final = 15.0

@@ -11,6 +11,7 @@ from typing import Final
 from engine.clock import epoch_ms
 from engine.exposure.backoff import Backoff
 from engine.exposure.port import Address, Local, Tunnel, TunnelError
+from engine.store.lock import process_started
 
 log = logging.getLogger(__name__)
 
@@ -19,6 +20,7 @@ OPEN_SECONDS: Final = 25.0
 FIRST_SECONDS: Final = 20.0
 """How long the start of an engine waits for its tunnel; then it goes on and calls are refused until it is there."""
 CLOSE_SECONDS: Final = 10.0
+NOTICED_SECONDS: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ class Supervisor:
         self._check = check
         self._backoff = Backoff()
         self._settled = asyncio.Event()
+        self._up = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._closed = False
 
@@ -67,6 +70,15 @@ class Supervisor:
                 await self._settled.wait()
         except TimeoutError:
             log.warning("the tunnel %s is not open after %.0f s: going on without it", self.tunnel.name, seconds)
+
+    async def reached(self) -> None:
+        """Return once the tunnel is open, and not while its program is dead and nobody has noticed yet."""
+        while True:
+            await self._up.wait()
+            pid = self.tunnel.pid
+            if pid is None or process_started(pid) is not None:
+                return
+            await asyncio.sleep(NOTICED_SECONDS)
 
     async def run(self, local: Local) -> None:
         """Keep the tunnel open, until `close`."""
@@ -135,6 +147,10 @@ class Supervisor:
             log.error("the tunnel %s is not open: %s (%s)", self.tunnel.name, state.error, state.hint)
         self.state = state
         self._settled.set()
+        if state.ok:
+            self._up.set()
+        else:
+            self._up.clear()
         self._changed(state)
 
 

@@ -43,6 +43,8 @@ class Parts:
     """Monotonic ms."""
     realtime: RealtimeService | None = None
     """A model that hears and speaks by itself, where conversations are held by one."""
+    reached: Callable[[], Awaitable[None]] | None = None
+    """Return once the carrier can reach us; whoever asks sets the limit."""
     remember: Callable[[Call], Awaitable[Sequence[EarlierCall]]] | None = None
     """What is remembered of earlier calls with the same person; see `engine.memory`."""
     recordings: Recordings | None = None

@@ -205,6 +205,9 @@ class Streamed:
         try:
             async with asyncio.timeout(REOPEN_SECONDS if can_reopen else GRACE_SECONDS):
                 if can_reopen and not self.up.is_set():
+                    if self._parts.reached is not None:
+                        # A tunnel that died took the stream with it: the carrier is told where the next one leads.
+                        await self._parts.reached()
                     await self._reopen()
                 await self.up.wait()
         except TimeoutError:

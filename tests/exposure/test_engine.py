@@ -75,6 +75,18 @@ def lead(at: Live, routes: dict[str, str]) -> str:
     return str(seen["publicUrl"])
 
 
+class TheTunnel(dict[str, str]):
+    """The address that holds leads to the engine, from the moment at which it does."""
+
+    at: Live | None = None
+
+    def get(self, origin: str, default: Any = None) -> Any:
+        assert self.at is not None
+        seen = exposure(self.at)
+        holds = seen["ok"] and seen["publicUrl"] == f"{origin}/voice/webhook"
+        return f"http://127.0.0.1:{seen['port']}" if holds else default
+
+
 async def served(at: Live) -> None:
     """Somebody calls our number, by the address that is written at Twilio, and hears us."""
     far = at.far.ring_in("Sink", OUR_NUMBER, SINK)
@@ -145,6 +157,33 @@ async def test_an_agent_that_is_killed_in_mid_call_is_an_alert_and_is_replaced(
         assert [change["ok"] for change in await told(at, "exposure.changed")] == [True, False, True]
         assert at.far.numbers[OUR_NUMBER].voice_url == "", "nobody allowed us to write there"
     assert all(process_started(pid) is None for pid in fake_ngrok.pids)
+
+
+async def test_a_call_whose_stream_goes_down_with_the_tunnel_goes_on_at_the_new_address(
+    tmp_path: Path, fake_ngrok: FakeNgrok
+) -> None:
+    routes, settings = TheTunnel(), tunnelled(fake_ngrok)
+    # At real pace: how long Twilio holds a call whose stream is gone is what the new tunnel has.
+    far_end = {"routes": routes, "plain_ws": False}
+    async with live(tmp_path, wait_speed=1, changes=settings, settings=far_end) as at:
+        routes.at, first = at, exposure(at)["publicUrl"]
+        call, far = await at.dial(SINK, "Hello there.")
+        await at.until(call, lambda call: "heard" in call.rungs)
+        os.kill(exposure(at)["tunnel"]["pid"], signal.SIGKILL)
+        assert far.socket is not None
+        far.socket.lose()
+        await until_exposed(at, lambda seen: bool(seen["ok"]) and seen["publicUrl"] != first)
+        async with asyncio.timeout(LIMIT_S):
+            async for _ in at.engine.watch(None, 1):
+                if "stream.resumed" in await at.types(call):
+                    break
+        found = at.engine.call(call.call_id)
+        assert found is not None and found.live and len(far.streams) == 2
+        await at.engine.speak(call.call_id, "Sorry, we were cut off.", "cli")
+        assert far.streams[1].url.startswith(
+            exposure(at)["publicUrl"].replace("https", "wss").removesuffix("webhook")
+        )
+        assert exposure(at)["webhooks"]["refused"] == 0
 
 
 async def test_pain_d5_a_tunnel_that_does_not_open_refuses_calls_with_the_fix_and_is_tried_again(
