@@ -71,5 +71,6 @@ def _known(config: Config) -> list[str]:
         config.twilio.auth_token,
         config.telnyx.api_key,
         config.plivo.auth_token,
+        config.plivo.main_auth_token,
     )
     return [text for secret in secrets if (text := reveal(secret))]

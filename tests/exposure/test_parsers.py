@@ -41,7 +41,8 @@ def test_tailscales_answers(value: Any, code: int, err: str) -> None:
         except TunnelError as error:
             assert str(error)
         else:
-            assert isinstance(found, tailscale.Routes | str) and found != ""
+            assert isinstance(found, tailscale.Routes | str)
+            assert found != ""
 
 
 @given(texts, texts, st.integers(-1, 3))
