@@ -13,9 +13,10 @@ from engine.admission import is_unanswered
 from engine.calls import Call
 from engine.carriers.base import CarrierEvent
 
-Kind = Literal["nothing", "reject", "hang_up", "hold", "notice", "after_notice", "listen", "connect"]
+Kind = Literal["nothing", "reject", "hang_up", "hold", "notice", "after_notice", "listen", "connect", "ordered"]
 """hold: let it ring on and ask again. notice: say the message. listen: say what is due with the carrier's own voice,
-and hear the caller. connect: hand the audio to our media socket."""
+and hear the caller. connect: hand the audio to our media socket. ordered: what the carrier comes for because we sent
+it there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,8 @@ def document_for(call: Call | None, event: CarrierEvent, *, ending: bool) -> Ans
 def _of_live_call(call: Call, event: CarrierEvent, said: str) -> Answer:
     if call.waiting:
         return Answer("hold", "hold: the caller waits")
+    if event.type == "fetches" and call.transferred_to:
+        return Answer("ordered", f"document: {said}")
     if call.media == "inline":
         # It went with the dial, unless it was too long for that; later the carrier asks what now.
         if event.type == "answered":

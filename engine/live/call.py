@@ -303,6 +303,11 @@ class LiveCall:
         if self._floor == "agent" and not self.mouth.full:
             self.say(SORRY, "agent")
 
+    def press(self, digits: str) -> bool:
+        """Play telephone keys by the stream's own frame; False where that is not possible, or they hold a pause."""
+        plain = set(digits) <= set("0123456789ABCD*#")
+        return plain and self._streamed is not None and self._streamed.press(digits)
+
     async def stream_ended(self) -> None:
         """Return when no media stream is up."""
         if self._streamed is not None:

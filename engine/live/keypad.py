@@ -25,7 +25,9 @@ class Keypad:
         if call is None or not call.live:
             raise Refusal("call_ended", "the call is over")
         try:
-            if self._carrier.capabilities.send_dtmf:
+            if live.press(digits):
+                pass  # the stream's own frame
+            elif self._carrier.capabilities.send_dtmf:
                 await self._carrier.send_dtmf(call.provider_call_id or "", digits)
             else:
                 await self._as_line(live, digits, by)

@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from math import ceil
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 from engine.api import Refusal, Slug
 from engine.calls import Call, Draft, State
@@ -36,6 +36,8 @@ class Handover:
         """The number that the caller is, or is about to be, connected with; empty: they are with us."""
         self.by = ""
         self._recorded = bool(to)
+        self.gone = asyncio.Event()
+        """Set once it is certain that the carrier took the caller away."""
 
     @property
     def away(self) -> bool:
@@ -45,12 +47,14 @@ class Handover:
     def begin(self, to: str, by: str) -> None:
         """The carrier is about to be asked."""
         self.to, self.by, self._recorded = to, by, False
+        self.gone.clear()
 
     def facts(self, call_id: str) -> list[Draft]:
         """The transfer as a fact, once: its end may be told before the carrier's answer to our request is here."""
         if not self.to or self._recorded:
             return []
         self._recorded = True
+        self.gone.set()
         return [Draft("call.transferred", call_id, {"to": self.to, "by": self.by})]
 
     def end(self) -> None:
@@ -163,15 +167,22 @@ class Transfers:
 
     @staticmethod
     async def _has_gone(live: Handed, call: Call) -> bool:
-        """Whether a transfer with an unknown outcome happened: it shows by the end of our stream."""
-        if call.media != "stream":
-            return False
+        """Whether a transfer with an unknown outcome happened: it shows by the end of our stream, or by the carrier's
+        coming for what it does now."""
+        signs = [asyncio.ensure_future(live.handover.gone.wait())]
+        if call.media == "stream":
+            signs.append(asyncio.ensure_future(_ended(live)))
         try:
-            async with asyncio.timeout(STREAM_ENDS_SECONDS):
-                await live.stream_ended()
-        except TimeoutError:
-            return False
-        return True
+            done, _ = await asyncio.wait(signs, timeout=STREAM_ENDS_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for sign in signs:
+                sign.cancel()
+        return bool(done)
+
+
+async def _ended(live: Handed) -> Literal[True]:
+    await live.stream_ended()
+    return True
 
 
 def _refusal(error: CarrierError, call_id: str) -> Refusal:

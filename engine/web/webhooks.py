@@ -129,8 +129,10 @@ class WebhookPipeline:
     async def handle(self, request: web.Request) -> web.Response:
         """Answer one HTTP request on the webhook path."""
         came = _Came(head_of(request), self._position())
-        if request.method != "POST":
-            return self._refuse(came, 405, "only POST is served here", {"Allow": "POST"})
+        methods = ["POST", *(["GET"] if self._carrier.capabilities.asks_by_get else [])]
+        if request.method not in methods:
+            served = " and ".join(methods)
+            return self._refuse(came, 405, f"only {served} is served here", {"Allow": ", ".join(methods)})
         if self._is_unsigned(came.head):
             return self._refuse(came, 401, "no signature header: not from the carrier")
         try:
