@@ -58,6 +58,7 @@ class Commands:
 
     async def act(self, event: CarrierEvent) -> Outcome:
         """Do what a verified event asks for. The carrier is acknowledged at once and commanded meanwhile."""
+        event = self._named(event)
         call = self._book.by_carrier(event.provider_call_id)
         pick_up = is_unanswered(call) if call is not None else event.type == "incoming"
         if event.type == "answered" and call is not None and self._misses_stream(call):
@@ -67,6 +68,15 @@ class Commands:
             return outcome
         self._give(event.provider_call_id, outcome, pick_up)
         return replace(outcome, document=())
+
+    def _named(self, event: CarrierEvent) -> CarrierEvent:
+        """An event that names no call of the carrier's, but ours: that one's."""
+        if event.provider_call_id or not event.call_id:
+            return event
+        call = self._book.get(event.call_id)
+        if call is None or call.provider_call_id is None:
+            return replace(event, type="ignored", detail="it names no call")
+        return replace(event, provider_call_id=call.provider_call_id)
 
     def resume(self) -> None:
         """After a start: calls that came in and were not answered go on being answered, or being let wait."""

@@ -18,7 +18,7 @@ from engine.carriers.urls import DEFAULT_PORTS, take_apart
 from engine.check import Check
 
 SKEW_MS: Final = 60_000
-"""Webhooks are refused when their time is five minutes from ours; a clock that is a minute off is on its way there."""
+"""Webhooks are refused when their time is five minutes from ours; a clock that is a minute off is on its way."""
 FIX: Final = "voicecall setup --online --fix writes it, after showing what it would do"
 PORTAL: Final = "https://portal.telnyx.com/#/call-control/applications"
 

@@ -147,11 +147,12 @@ def _event(name: str, payload: Mapping[str, Any]) -> CarrierEvent:
         _plain(payload.get("to"), 128),
         raw_type=name,
     )
-    read = _READERS.get(name)
-    if not base.provider_call_id or read is None:
-        return base
     if state.flow == "leg":
         return _other_leg(base, payload, state)
+    read = _READERS.get(name)
+    # In Telnyx's own examples the verdicts of machine detection name no call: then our state does.
+    if read is None or not (base.provider_call_id or base.call_id):
+        return base
     return read(base, payload, state)
 
 

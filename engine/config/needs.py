@@ -103,7 +103,7 @@ class _ReadWhen(NamedTuple):
 
     prefix: str
     selector: str
-    values: tuple[str, ...]
+    values: tuple[str | bool, ...]
 
 
 _READ_WHEN: Final = (
@@ -121,6 +121,9 @@ _READ_WHEN: Final = (
     _ReadWhen("tunnel.allow_ngrok_", "tunnel.provider", ("ngrok",)),
     _ReadWhen("tunnel.command", "tunnel.provider", ("command",)),  # and command_url_pattern
     _ReadWhen("allow_from", "inbound_policy", ("allowlist", "pairing")),
+    *(_ReadWhen(f"telnyx.{key}", "media_streams", (False,)) for key in ("voice", "language")),
+    *(_ReadWhen(f"telnyx.stream_{key}", "media_streams", (True,)) for key in ("codec", "target_legs")),
+    _ReadWhen("telnyx.machine_detection", "outbound.answering_machine", ("hang_up", "leave_message", "continue")),
 )
 
 

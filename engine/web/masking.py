@@ -22,10 +22,11 @@ SHORTEST: Final = 4
 _SHORTEST_VALUE: Final = 6
 _NAMES: Final = re.compile(
     r"token|secret|passw|pwd|signature|^sig$|api[_-]?key|access[_-]?key|^key$|auth(?!ors?\b|or$|or_)|credential"
-    r"|jwt|session|cookie|bearer|assertion",
+    r"|jwt|session|cookie|bearer|assertion|stream_url",
     re.IGNORECASE,
 )
-"""Names of headers, parameters and fields whose values are secret."""
+"""Names of headers, parameters and fields whose values are secret. The address of a stream may end in the token that
+opens it, and Telnyx tells it."""
 _PLAIN: Final = re.compile(r"[0-9A-Za-z]+", re.ASCII)
 _ESCAPED: Final = re.compile(r"%(?:3[0-9]|4[1-9a-f]|5[0-9a]|6[1-9a-f]|7[0-9a])|\\u00[3-7]|&\#", re.IGNORECASE)
 """A letter or a digit that was escaped without need: then the quick look sees nothing."""

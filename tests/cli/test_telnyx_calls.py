@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import yaml
 from engine.client import SocketClient
 from engine.media.g711 import alaw_to_mulaw
 from engine.simulator.voices import VoiceBank
-from engine.speech.local_extra import RECOGNISER_PACKAGES, VOICE_PACKAGES, find_spec
+from engine.speech.local_extra import RECOGNISER_PACKAGES, VOICE_PACKAGES
 from engine.speech.stt.local import LocalRecogniser
 from engine.speech.wer import word_error_rate
 from tests.carriers.telnyx_far import OUR_NUMBER, Settings, TelnyxFar

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from engine.calls import State
 from engine.calls.ladder import first_missing
 from engine.config import parse_config
 from tests.carriers.telnyx_far import OUR_NUMBER
-from tests.engine.telnyx_rig import BUSY, COLLEAGUE, LATE, MACHINE, SINK, live
+from tests.engine.telnyx_rig import BUSY, COLLEAGUE, LATE, LIMIT_S, MACHINE, SINK, live
 
 CODECS = [
     pytest.param({"leg_codec": "PCMU"}, {}, id="PCMU"),
@@ -113,7 +114,12 @@ async def test_audio_that_is_not_telephone_audio_is_refused_and_says_why(tmp_pat
     async with live(tmp_path, settings={"leg_codec": "G722"}) as at:
         call, far = await at.dial(SINK, "Hello there.")
         await far.until(lambda: far.streams and far.streams[0].close_code)
-        refused = [data["why"] for type_, data in await at.facts(call) if type_ == "stream.refused"]
+        refused: list[str] = []
+        async with asyncio.timeout(LIMIT_S):
+            async for _ in at.engine.watch(None, 100):
+                refused = [data["why"] for type_, data in await at.facts(call) if type_ == "stream.refused"]
+                if refused:
+                    break
         assert len(refused) == 1 and "G722" in refused[0] and "PCMU" in refused[0]
 
 

@@ -270,6 +270,8 @@ class FarCall:
             "to": self.to_number,
             **payload,
         }
+        if "machine" in name:
+            del full["call_control_id"]  # as in Telnyx's own examples
         record = Delivery(name, full)
         self.deliveries.append(record)
         before, releases, gate = self._chain, self._held, None
