@@ -63,6 +63,8 @@ class PlivoFar:
         """So many lists of calls are still empty: what was made a moment ago is not always there yet."""
         self.ahead_s = 0.0
         """How far the Date header is before the real time."""
+        self.answer_late_s: dict[Operation, float] = {}
+        """How long after its effect a request of a kind is answered."""
         self.closing = asyncio.Event()
         self.changed = asyncio.Event()
         self._faults: deque[tuple[Operation, RestFault]] = deque()

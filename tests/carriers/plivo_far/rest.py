@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hmac
 import json
@@ -108,6 +109,7 @@ async def _serve(far: PlivoFar, request: web.Request, operation: Operation, reso
     except Refusal as refusal:
         answer = {"api_id": str(uuid.uuid4()), "error": str(refusal)}
         return web.json_response(answer, status=refusal.status, headers=date)
+    await asyncio.sleep(far.answer_late_s.get(operation, 0.0))
     if fault is not None:
         return await _misbehave(far, request, fault)
     if status == 204:
