@@ -26,6 +26,8 @@ class Capabilities:
     transfer: bool = False
     machine_detection: bool = False
     """The carrier can tell an answering machine from a person."""
+    only_machines: bool = False
+    """Machine detection tells of machines alone: nothing of people, and nothing of the end of a greeting."""
     reopen_stream: bool = False
     """A live call survives the loss of its media socket, and the stream can be opened again."""
     inline_notify: bool = False

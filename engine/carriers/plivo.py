@@ -62,6 +62,7 @@ class PlivoCarrier:
         send_dtmf=True,
         transfer=True,
         machine_detection=True,
+        only_machines=True,
         reopen_stream=True,
         fetches_instructions=True,
         asks_by_get=True,

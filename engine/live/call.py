@@ -463,11 +463,12 @@ class LiveCall:
     # -- hearing (engine.live.ears.Hears) -----------------------------------------------------
 
     def caller_began(self) -> None:
+        self.machine.heard(True)
         self.replies.caller_began()
 
     def caller_interrupts(self) -> None:
-        if self.machine.talks:
-            return  # nobody is there to be listened to: the beep, or what is left of a greeting
+        if self.machine.talks or self._call.mode == "notify":
+            return  # nobody is there to be listened to: the beep, what is left of a greeting, or a notice
         if self.person is not None and self.person.talking:
             return  # they talk with a person, who hears them
         # Until it is known that they said something, the reply is not given up: it holds its breath, as since
@@ -478,6 +479,7 @@ class LiveCall:
         self.mouth.interrupted("the caller interrupted", keep=keep)
 
     def caller_said_nothing(self) -> None:
+        self.machine.heard(False)
         self.mouth.go_on()
         self.replies.caller_quiet()
 
@@ -537,8 +539,11 @@ class LiveCall:
         return self._floor == "agent" and not silent
 
     def caller_said(self, text: str, clock: TurnClock, after: str | None = None) -> None:
+        self.machine.heard(False)
         if self.mouth.was_nodded_at(text):
             self.caller_said_nothing()
+            return
+        if self._call.mode == "notify":
             return
         self._caller_means_it()
         self.replies.caller_quiet()

@@ -14,6 +14,7 @@ from typing import Any, Final, Literal
 
 from engine.calls import Call, Draft, State
 from engine.carriers.base import AnsweredBy, Document, Hangup, Pause, Redirect, Say
+from engine.clock import epoch_ms
 from engine.config import Config
 from engine.live.lines import Speaking
 from engine.live.parts import Parts
@@ -26,6 +27,10 @@ Detection = Literal["no", "answer", "message_end"]
 
 GREETING_SECONDS: Final = 60.0
 """How long a machine's greeting may take until nothing is left on it."""
+QUIET_SECONDS: Final = 2.5
+"""Where the carrier does not tell: how long a machine is silent when its greeting and its beep are over."""
+MACHINES_SECONDS: Final = 8.0
+"""How long after the answer a carrier that tells of machines alone may take until it has taken somebody for one."""
 VERDICT_SECONDS: Final = 30
 """How long after a notice was said the verdict may still come; carriers decide within that time (Twilio's
 MachineDetectionTimeout is 30 s by default)."""
@@ -52,6 +57,12 @@ def decide(setting: Setting, answered_by: AnsweredBy) -> Action:
     if setting == "hang_up" or answered_by == "fax":
         return "hang_up"
     return "leave_message" if answered_by == "machine_end" else "wait"
+
+
+def hears_greetings(parts: Parts, call: Call) -> bool:
+    """Whether a call needs ears because a machine may answer, and only they can tell when its greeting is over."""
+    leaves = parts.config.outbound.answering_machine == "leave_message"
+    return leaves and call.direction == "outbound" and parts.carrier.capabilities.only_machines
 
 
 def ended_as(answered_by: str, setting: Setting, reason: State) -> State:
@@ -108,6 +119,9 @@ class Machine:
             self._told.set()
         self._leaving = asyncio.Event()
         self._ending = False
+        self._heard = asyncio.Event()
+        self._sounds = False
+        """Whoever answered is speaking, as far as we hear."""
         self.talks = False
 
     def verdict(self, answered_by: AnsweredBy | None) -> list[Draft]:
@@ -130,7 +144,7 @@ class Machine:
             self._end(State.VOICEMAIL, f"{'a fax' if self._known == 'fax' else 'an answering'} machine took the call")
         elif due == "wait" and not self.talks:
             self._take_over()
-            self._spawn(self._await_beep())
+            self._spawn(self._await_quiet() if self._only_machines else self._await_beep())
         elif due == "leave_message" and not self._leaving.is_set():
             self._leaving.set()
             self._take_over()
@@ -141,11 +155,28 @@ class Machine:
         setting = self._parts.config.outbound.answering_machine
         if setting == "leave_message" and self._parts.carrier.capabilities.machine_detection:
             try:
-                async with asyncio.timeout(VERDICT_SECONDS):
+                async with asyncio.timeout(self._verdict_seconds()):
                     await self._told.wait()
             except TimeoutError:
                 log.info("call %s: nobody said who answered", self._call_id)
         return self.talks
+
+    def heard(self, sounds: bool) -> None:
+        """Whoever answered has begun to speak, or has stopped."""
+        self._sounds = sounds
+        self._heard.set()
+
+    @property
+    def _only_machines(self) -> bool:
+        return self._parts.carrier.capabilities.only_machines
+
+    def _verdict_seconds(self) -> float:
+        """How long the verdict may still take."""
+        if not self._only_machines:
+            return VERDICT_SECONDS
+        call = self._parts.book.get(self._call_id)
+        answered_at = call.answered_at if call is not None else None
+        return max(0.0, MACHINES_SECONDS - (epoch_ms() - (answered_at or epoch_ms())) / 1000)
 
     def _take_over(self) -> None:
         self.talks = True
@@ -161,6 +192,29 @@ class Machine:
                 await self._leaving.wait()
         except TimeoutError:
             self._give_up(State.VOICEMAIL, "the answering machine's greeting did not end")
+
+    async def _await_quiet(self) -> None:
+        """The end of a greeting of which nobody tells us: we hear it."""
+        try:
+            async with asyncio.timeout(GREETING_SECONDS):
+                while not await self._is_quiet():
+                    pass
+        except TimeoutError:
+            self._give_up(State.VOICEMAIL, "the answering machine's greeting did not end")
+            return
+        if not self._leaving.is_set():
+            self._leaving.set()
+            await self._leave()
+
+    async def _is_quiet(self) -> bool:
+        """Whether nothing was heard for a while."""
+        self._heard.clear()
+        try:
+            async with asyncio.timeout(QUIET_SECONDS):
+                await self._heard.wait()
+        except TimeoutError:
+            return not self._sounds
+        return False
 
     async def _leave(self) -> None:
         """Say the message after the beep; the call is over once it was heard."""

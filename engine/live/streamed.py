@@ -15,6 +15,7 @@ from engine.calls import Call, Draft, State
 from engine.carriers.base import CarrierError
 from engine.live.ears import Ears, Hears
 from engine.live.listening import Listeners
+from engine.live.machine import hears_greetings
 from engine.live.mouth import Mouth
 from engine.live.parts import Parts
 from engine.live.prepared import Prepared
@@ -61,7 +62,7 @@ class Streamed:
         self._handover = handover
         self._reopen = reopen
         self._spawn = spawn
-        self._listens = call.mode == "conversation"
+        self._listens = call.mode == "conversation" or hears_greetings(parts, call)
         self._session: MediaSession | None = None
         self._began = "start" in call.rungs
         self.up = asyncio.Event()

@@ -9,9 +9,10 @@ import pytest
 
 from engine.calls import State
 from engine.config import parse_config
+from engine.live import machine
 from engine.simulator.voices import VoiceBank
 from tests.carriers.plivo_far import OUR_NUMBER
-from tests.engine.plivo_rig import BUSY, COLLEAGUE, SINK, STRANGER, live, person, ring_in
+from tests.engine.plivo_rig import BUSY, COLLEAGUE, MACHINE, SINK, STRANGER, live, person, ring_in
 
 
 @pytest.mark.parametrize("own_names", [False, True])
@@ -181,6 +182,44 @@ async def test_a_callback_with_somebody_elses_signature_does_nothing(tmp_path: P
         call, far = await at.dial(SINK, "Hello there.")
         await at.until(call, lambda call: "heard" in call.rungs)
         assert far.of("ring")[0].statuses == [401]
+
+
+# machines
+
+
+@pytest.mark.parametrize("mode", ["conversation", "notify"])
+async def test_a_message_is_left_once_the_greeting_is_over_which_only_we_can_hear(tmp_path: Path, mode: Any) -> None:
+    """Plivo says that it is a machine while its greeting runs, and nothing more."""
+    async with live(tmp_path, answering_machine="leave_message", notify_hangup_delay_sec=0) as at:
+        call, far = await at.dial(MACHINE, "Please call us back about Tuesday.", mode)
+        ended = await at.until(call, lambda call: not call.live)
+        assert (ended.end_reason, ended.answered_by) == (State.VOICEMAIL, "machine")
+        left = [line for line in ended.transcript if line.speaker == "agent"][-1]
+        assert (left.text, left.cut) == ("Please call us back about Tuesday.", False)
+        assert far.leg is not None and far.leg.said[0].whole, "nobody spoke into it"
+        events = await at.events(call)
+        said = [event.at for event in events if event.type == "say.started"][-1]
+        heard = [event.at for event in events if event.type == "speech.final"][-1]
+        assert said > heard
+
+
+async def test_a_machine_is_hung_up_on(tmp_path: Path) -> None:
+    async with live(tmp_path, answering_machine="hang_up") as at:
+        call, far = await at.dial(MACHINE, "Hello there.")
+        ended = await at.until(call, lambda call: not call.live)
+        await far.until_over()
+        assert ended.end_reason is State.VOICEMAIL and far.state.source == "API Request"
+
+
+async def test_a_notice_for_a_person_does_not_wait_long_for_a_verdict_that_never_comes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How long it waits is what Plivo may take to find a machine, and not the half minute of others."""
+    monkeypatch.setattr(machine, "MACHINES_SECONDS", 1.0)
+    async with live(tmp_path, answering_machine="leave_message", notify_hangup_delay_sec=0) as at:
+        call, _ = await at.dial(SINK, "Your parcel is here.", "notify")
+        ended = await at.until(call, lambda call: not call.live)
+        assert ended.end_reason is State.COMPLETED and ended.answered_by == ""
 
 
 # calls that come in

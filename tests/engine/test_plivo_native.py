@@ -7,7 +7,7 @@ from pathlib import Path
 
 from engine.calls import Call, State
 from tests.carriers.plivo_far import FarCall
-from tests.engine.plivo_rig import BUSY, COLLEAGUE, SINK, STRANGER, Live, native, ring_in
+from tests.engine.plivo_rig import BUSY, COLLEAGUE, MACHINE, SINK, STRANGER, Live, native, ring_in
 
 HELLO = "Hello, this is the practice. Is Tuesday at ten all right?"
 
@@ -172,3 +172,14 @@ async def test_a_caller_who_may_call_is_greeted_and_heard_and_another_is_refused
         await theirs.until_over()
         assert (await at.until(refused, lambda call: not call.live)).answered_at is None
         assert theirs.spoken == []
+
+
+async def test_a_message_is_left_in_plivos_own_voice_once_the_greeting_is_over(tmp_path: Path) -> None:
+    """The machine talks at its own pace, so Plivo has to listen at its own pace too."""
+    outbound = {"answering_machine": "leave_message"}
+    async with native(tmp_path, wait_speed=1, **outbound) as at:
+        call, far = await at.dial(MACHINE, "Please call us back about Tuesday.")
+        ended = await at.until(call, lambda call: not call.live)
+        await far.until_over()
+        assert (ended.end_reason, ended.answered_by) == (State.VOICEMAIL, "machine")
+        assert (far.spoken[-1].text, far.spoken[-1].whole) == ("Please call us back about Tuesday.", True)
