@@ -24,7 +24,7 @@ from bench.calls import LIMIT_SECONDS, Rig, rig  # noqa: E402
 from bench.common import arguments, percentile, show  # noqa: E402
 from bench.terminal import Terminal  # noqa: E402
 
-SHOWN: Final = re.compile(r"(\+1555012\d{4}) +outbound")
+SHOWN: Final = re.compile(r"(\+1555012\d{4}) +(?:outbound|[►●◉◐◌])")
 """The selected call above the transcript."""
 PAINT_SECONDS: Final = 10.0
 WORD: Final = "abcdefghijklmnopqrstuvwxyz"

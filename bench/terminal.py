@@ -70,6 +70,11 @@ class Terminal:
         self._child.wait()
         os.close(self._master)
 
+    @property
+    def pid(self) -> int:
+        """The program's."""
+        return self._child.pid
+
     def fileno(self) -> int:
         return self._master
 

@@ -7,7 +7,7 @@ immutable, so a shallow copy of it is a frozen picture (the `freeze` command).
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, field, fields
 from typing import Any, Final
@@ -54,6 +54,8 @@ class Board:
     acts: deque[Act] = field(default_factory=lambda: deque(maxlen=MAX_ACTS))
     version: int = 0
     """Grows with every change, so that a painter knows when there is nothing to do."""
+    facts: int = 0
+    """Grows with every change but that of levels, which come ten times a second and show in few places."""
 
     @property
     def _tables(self) -> tuple[dict[str, Any], ...]:
@@ -67,19 +69,20 @@ class Board:
             setattr(picture, name, copy(getattr(self, name)))
         return picture
 
-    def reset(self, events: Iterable[Event]) -> None:
+    def reset(self, events: Sequence[Event]) -> None:
         """Start again from a backlog. The acts stay: they are this console's own memory."""
-        fresh = Board(acts=self.acts, version=self.version)
+        fresh = Board(acts=self.acts, version=self.version, facts=self.facts + 1)
         for each in fields(fresh):
             setattr(self, each.name, getattr(fresh, each.name))
         self.take(events)
 
-    def take(self, events: Iterable[Event]) -> None:
+    def take(self, events: Sequence[Event]) -> None:
         """Fold a batch of events, stored and ephemeral."""
         for event in events:
             self._take(event)
         self._forget_oldest()
         self.version += 1
+        self.facts += any(event.type != "audio.level" for event in events)
 
     @property
     def live(self) -> list[Call]:

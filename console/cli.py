@@ -156,6 +156,12 @@ def _attach(parser: Parser) -> None:
     parser.add_argument("--token-file", metavar="FILE", type=Path, help="file with the token of a TCP control door")
 
 
+def _phone(parser: Parser) -> None:
+    parser.add_argument("-t", "--to", metavar="E164", help="number of the engine to call; default: the one it has")
+    parser.add_argument("--number", metavar="E164", help="your own number; default: +15550100190")
+    parser.add_argument("--wait", action="store_true", help="be called at your number, instead of calling")
+
+
 def _call(parser: Parser) -> None:
     _message(parser, "what is said when the call is answered")
     _to(parser)
@@ -283,6 +289,7 @@ _VERBS: Final = (
     _Verb("demo", "simulated people, offline speech: nothing to configure", _demo, _SCREEN),
     _Verb("serve", "run the engine without a screen until it is stopped", _no_options, _SCREEN),
     _Verb("attach", "console on a running engine", _attach, _SCREEN),
+    _Verb("phone", "be the caller yourself, on the simulated carrier", _phone, "console.verbs.phone"),
     _Verb("call", "place a call", _call, _ACT, ("start",)),
     _Verb("continue", "say something and wait for the answer", _continue, _ACT),
     _Verb("speak", "say something", _speak, _ACT),

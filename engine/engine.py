@@ -50,8 +50,8 @@ from engine.store import DATABASE_NAME, EngineLock, EventLog, WebhookQuery
 from engine.today import Today
 from engine.web.ledger import Ledger
 from engine.web.media import MediaDoor
-from engine.web.server import WebServer
 from engine.web.missed import Missed
+from engine.web.server import WebServer
 from engine.web.webhooks import WebhookPipeline
 from engine.webhook_desk import WebhookDesk, local_origin
 
@@ -192,9 +192,7 @@ class Engine(EngineApi):
         missed = Missed(carrier.signature_headers, config.serve.path, config.streaming.stream_path, self._ledger)
         self._web = WebServer(config, pipeline.handle, self._media.handle, self._probing.answer, missed)
         self._door = Door(self, state_dir, config.control)
-        self._retention = Retention(
-            config.retention_days, event_log, self._book, epoch_ms, self._recordings.remove
-        )
+        self._retention = Retention(config.retention_days, event_log, self._book, epoch_ms, self._recordings.remove)
         self._reconciler = Reconciler(carrier, self._recorder, self._book, self._calls, lambda: self._parts)
 
     # -- life ---------------------------------------------------------------------------------

@@ -88,9 +88,9 @@ class Floors:
         if not take_over:
             self.check(call_id, by)
         live = self._calls.connected(call_id)
-        if holder != "operator" or by != self._floor_by(live.call_id):
-            if live.person is not None:
-                live.person.put_away(f"the floor went to {holder if holder != 'operator' else by}")
+        kept = holder == "operator" and by == self._floor_by(live.call_id)
+        if live.person is not None and not kept:
+            live.person.put_away(f"the floor went to {holder if holder != 'operator' else by}")
         if holder == "agent":
             await live.words_settled()  # the agent goes on from what was said
         await self._recorder.record(Draft("floor.changed", live.call_id, {"holder": holder, "by": by}))

@@ -85,10 +85,11 @@ async def _ask_carrier(config: Config, state_dir: Path) -> Findings:
         from engine.online_telnyx import ask_telnyx
 
         return await ask_telnyx(config, state_dir)
-    if config.provider == "mock":
-        return Findings([await _ask_simulator(config, state_dir)])
-    message = f"{config.provider} is not available in this version: nothing was asked"
-    return Findings([Check("online", False, message, "use provider: twilio, telnyx or mock, or a newer version")])
+    if config.provider == "plivo":
+        from engine.online_plivo import ask_plivo
+
+        return await ask_plivo(config, state_dir)
+    return Findings([await _ask_simulator(config, state_dir)])
 
 
 async def write(config: Config, state_dir: Path, changes: Sequence[Change]) -> Sequence[Written]:
@@ -97,10 +98,12 @@ async def write(config: Config, state_dir: Path, changes: Sequence[Change]) -> S
         from engine.online_telnyx import write_telnyx
 
         return await write_telnyx(config, state_dir, changes)
+    if config.provider == "plivo":
+        from engine.online_plivo import write_plivo
+
+        return await write_plivo(config, state_dir, changes)
     async with _twilio(config, state_dir) as carrier:
-        return [
-            await _write(carrier, change) for change in changes if isinstance(change, twilio_setup.Change)
-        ]
+        return [await _write(carrier, change) for change in changes if isinstance(change, twilio_setup.Change)]
 
 
 async def _ask_twilio(config: Config, state_dir: Path) -> Findings:
@@ -183,7 +186,9 @@ def _address_checks(config: Config, numbers: Sequence[OwnNumber]) -> list[Check]
 
 def unwritable(config: Config) -> str:
     """Another carrier than the carrier's own may be on this machine and reach addresses that are not public."""
-    theirs = config.telnyx.api_base_url if config.provider == "telnyx" else config.twilio.api_base_url
+    accounts = {"twilio": config.twilio, "telnyx": config.telnyx, "plivo": config.plivo}
+    account = accounts.get(config.provider)
+    theirs = account.api_base_url if account is not None else None
     if config.public_url and theirs is None and is_private(config.public_url):
         return "public_url can not be reached from the internet: a number with that address would be dead"
     return ""

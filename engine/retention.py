@@ -1,4 +1,4 @@
-"""Forgetting old calls while the engine runs: words and numbers of people are not kept longer than the owner wants."""
+"""Forgetting old calls while the engine runs: people's words and numbers are kept as long as the owner wants."""
 
 from __future__ import annotations
 

@@ -22,9 +22,7 @@ ASK_SECONDS: Final = 10.0
 COMMANDS: Final = (
     Command("curl", ("c",), "curl", "Copy it as a curl command, its secrets masked", "view", hint=3),
     Command("curl-secrets", ("C",), "with secrets", "Copy it so that its signature verifies again", "view", hint=7),
-    Command(
-        "replay", ("r",), "sandbox", "Let it come again to a copy of its call: nothing happens", "view", hint=4
-    ),
+    Command("replay", ("r",), "sandbox", "Let it come again to a copy of its call: nothing happens", "view", hint=4),
     Command("replay-live", ("R",), "live", "Let it come again into the engine (asks first)", "view", hint=5),
     Command("mask", ("m",), "mask", "Mask telephone numbers, or show them", "view", hint=8),
     Command("back", ("escape", "q", "w"), "back", "Back", "moving", hint=11, typed=False),

@@ -94,6 +94,8 @@ class MainScreen(Screen[None]):
         self.controls = Controls(self)
         self.lag = LagMeter()
         self._painted: tuple[object, ...] = ()
+        self._levels = -1
+        """The board's version whose levels were painted."""
         self._typing_until = 0.0
         """Monotonic seconds: letters before it belong to a text, not to commands."""
         self._heard: frozenset[str] = frozenset()
@@ -160,14 +162,25 @@ class MainScreen(Screen[None]):
         now = self.options.clock()
         self.sounding.paint()
         paint_notice(self)
-        state = (self.board.version, self.feed.link, self.feed.health, now // 1000, len(self.acts.pending))
+        state = (self.board.facts, self.feed.link, self.feed.health, now // 1000, len(self.acts.pending))
         if state != self._painted:
             self._painted = state
             self.paint(now)
+        elif self._levels != self.board.version:
+            self._paint_levels(now)
+
+    def _paint_levels(self, now: int) -> None:
+        """Nothing but levels has changed: they stand in the table and above the transcript."""
+        self._levels = self.board.version
+        if self.frozen is None:
+            table = self.query_one(CallTable)
+            table.show_board(self.board, now, adrift=self.adrift)
+            self.query_one(CallHeader).show_levels(self.board.levels.get(table.selected or ""))
 
     def paint(self, now: int | None = None) -> None:
         """Bring every widget up to date; each repaints only the rows that differ."""
         now = self.options.clock() if now is None else now
+        self._levels = self.board.version
         table = self.query_one(CallTable)
         table.masked = self.masked
         if self.frozen is None:

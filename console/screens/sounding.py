@@ -217,9 +217,8 @@ class Sounding:
         if trouble and trouble != self._told:
             self._screen.notify(trouble, severity="warning", timeout=8, markup=False)
         self._told = trouble
-        facts = SoundFacts(
-            sound, self.listening, self._number(sound.talking.call_id), self._number(sound.hearing.call_id)
-        )
+        heard = sound.hearing.call_id if self._screen.is_live(sound.hearing.call_id) else ""
+        facts = SoundFacts(sound, self.listening, self._number(sound.talking.call_id), self._number(heard))
         self._screen.query_one(SoundBar).show(facts)
 
     def _number(self, call_id: str) -> str:

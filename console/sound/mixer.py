@@ -17,7 +17,11 @@ from typing import Final, Literal
 from engine.media.g711 import mulaw_to_pcm16
 
 RATE: Final = 8000
-START_MS: Final = 40
+START_MS: Final = 50
+MAX_START_MS: Final = 100
+GROW_MS: Final = 10
+LATE_SECONDS: Final = 0.1
+"""What comes so soon after a side ran dry was late, and not the beginning of something: wait longer from now on."""
 STANDING_MS: Final = {"caller": 100, "agent": 320}
 """What may stand in the buffer of a side for a second before some of it is left out."""
 MAX_MS: Final = 1000
@@ -54,6 +58,8 @@ class SideBuffer:
         self._pieces: deque[bytes] = deque()
         self._ms = 0.0
         self._first_at = 0.0
+        self._dry_at = float("-inf")
+        self._start_ms = START_MS
         self._sounding = False
         self._lowest_ms = float(MAX_MS)
         self._looked_ms = 0.0
@@ -68,6 +74,8 @@ class SideBuffer:
         """A frame came."""
         if not self._pieces:
             self._first_at = now
+            if not self._sounding and now - self._dry_at < LATE_SECONDS:
+                self._start_ms = min(MAX_START_MS, self._start_ms + GROW_MS)
         pcm = mulaw_to_pcm16(mulaw)
         self._pieces.append(pcm)
         self._ms += len(pcm) * 1000 / (RATE * 2)
@@ -78,7 +86,7 @@ class SideBuffer:
     def pull(self, samples: int, now: float) -> bytes:
         """The next samples as 16-bit PCM; silence where there is nothing to play."""
         wanted = samples * 2
-        if not self._sounding and (not self._pieces or now - self._first_at < START_MS / 1000):
+        if not self._sounding and (not self._pieces or now - self._first_at < self._start_ms / 1000):
             return bytes(wanted)
         self._sounding = True
         parts: list[bytes] = []
@@ -92,6 +100,7 @@ class SideBuffer:
         self._ms = max(0.0, self._ms - len(taken) * 1000 / (RATE * 2)) if self._pieces else 0.0
         if wanted:
             self._sounding = False
+            self._dry_at = now
             self.counts.under_runs += 1
         self._watch(samples)
         return taken + bytes(wanted)
@@ -99,7 +108,7 @@ class SideBuffer:
     def clear(self) -> None:
         """Forget everything: another call."""
         self._pieces.clear()
-        self._ms, self._sounding = 0.0, False
+        self._ms, self._sounding, self._dry_at = 0.0, False, float("-inf")
         self._lowest_ms, self._looked_ms = float(MAX_MS), 0.0
 
     def _watch(self, samples: int) -> None:

@@ -128,6 +128,12 @@ class CallHeader(Panel):
         self.adrift, self.holder = adrift, holder
         self.redraw()
 
+    def show_levels(self, levels: Levels | None) -> None:
+        """Draw other levels of the same call."""
+        if levels != self.levels:
+            self.levels = levels
+            self.redraw()
+
     def draw(self, width: int, height: int) -> Sequence[Row]:
         return [
             call_header_row(

@@ -33,10 +33,11 @@ class Inked(Widget):
     """Rows drawn so far: what a repaint cost, for tests and benchmarks."""
 
     _ink_styles: dict[str, Style] | None = None
+    _base: Style | None = None
 
     def notify_style_update(self) -> None:
         super().notify_style_update()
-        self._ink_styles = None
+        self._ink_styles = self._base = None
 
     def ink_style(self, ink: str) -> Style:
         """The look of an ink."""
@@ -54,7 +55,9 @@ class Inked(Widget):
         """A row as a strip of exactly `width` cells. `over` is an ink that is laid over all of it (the cursor)."""
         self.lines_rendered += 1
         segments = [Segment(text, self.ink_style(ink)) for text, ink in row]
-        strip = Strip(segments, row_width(row)).crop_extend(0, width, self.rich_style)
+        if self._base is None:
+            self._base = self.rich_style  # Textual makes it anew each time, out of all ancestors
+        strip = Strip(segments, row_width(row)).crop_extend(0, width, self._base)
         if not over:
             return strip
         overlay = Style(bgcolor=self.ink_style(over).bgcolor)
@@ -117,12 +120,24 @@ class LinePane(Inked, ScrollView):
         """Put `rows` in place of everything from row `start` on, and paint what differs."""
         before = self._rows[start:]
         self._rows[start:] = rows
-        for offset, (old, new) in enumerate(zip_longest(before, rows)):
-            if old != new:
-                self.paint_row(start + offset)
+        differs = [start + at for at, (old, new) in enumerate(zip_longest(before, rows)) if old != new]
+        self._paint_rows(differs)
         if len(before) != len(rows):
             self.virtual_size = Size(0, len(self._rows))
             self._scroll_update(self.virtual_size)
+
+    def _paint_rows(self, indices: Sequence[int]) -> None:
+        """Paint rows again. Neighbours go together: each stretch costs Textual as much as several rows."""
+        first = last = -1
+        for index in [*indices, -1]:
+            if first >= 0 and index == last + 1:
+                last = index
+                continue
+            top = max(0, first - self.scroll_offset.y)
+            height = min(self.size.height, last + 1 - self.scroll_offset.y) - top
+            if first >= 0 and height > 0:
+                self.refresh(Region(0, top, self.size.width, height))
+            first = last = index
 
     def paint_row(self, index: int) -> None:
         """Paint one row again, if it is in view."""

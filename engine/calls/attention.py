@@ -21,6 +21,7 @@ HELD_MS: Final = 20_000
 UNANSWERED_MS: Final = 8_000
 """The caller has spoken, the agent has the floor, and nothing of an answer is there."""
 
+
 @dataclass(frozen=True, slots=True)
 class Need:
     """One reason. The lower the rank, the sooner somebody should look."""
@@ -98,4 +99,3 @@ def _needs(call: Call, signs: Signs, now: int) -> list[Need]:
 def _is_silent(call: Call, signs: Signs, now: int) -> bool:
     talks = bool(signs.talking_at) and now - signs.talking_at < TALKING_MS
     return call.state in (State.ACTIVE, State.LISTENING) and not talks and now - call.last_at > SILENT_MS
-

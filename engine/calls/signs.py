@@ -28,7 +28,6 @@ _PERSON: Final = re.compile(
 _WORD: Final = re.compile(r"[^\W\d_]+|\d+")
 
 
-
 @dataclass(frozen=True, slots=True)
 class Signs:
     """What the events of one call tell beside its record. Times are epoch ms, 0 is never."""
@@ -124,6 +123,7 @@ def _turn(signs: Signs, event: Event) -> Signs:
         return replace(signs, slow=0, slow_at=0)
     slow = signs.slow + 1
     return replace(signs, slow=slow, slow_at=event.at if slow == SLOW_TURNS else signs.slow_at)
+
 
 def _text(data: Any, key: str) -> str:
     value = data.get(key)

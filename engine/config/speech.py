@@ -49,7 +49,7 @@ class ElevenLabsStt(Section):
     commit_strategy: Literal["manual", "vad"] = Field(
         default="manual",
         description=(
-            "Who cuts the audio into pieces: manual (we do, at the end of a turn) or vad (the service too, in pauses)."
+            "Who cuts the audio into pieces: manual (we do, as a turn ends) or vad (the service too, in pauses)."
         ),
     )
     vad_silence_threshold_secs: Annotated[float, Field(ge=0.3, le=3)] = Field(

@@ -8,7 +8,7 @@
 | 8 | epoch ms at which the frame passed the engine, unsigned, big-endian |
 | rest | mu-law, 8 kHz, mono |
 
-A client's own voice (`voicecall.microphone`) comes the other way in the same form: side 2, the microphone's id, when it
+A client's own voice (`voicecall.microphone`) comes back in the same form: side 2, the microphone's id, when it
 was spoken. One without sound says that the speaker stopped for now.
 """
 

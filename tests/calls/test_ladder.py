@@ -171,7 +171,9 @@ def test_a_caller_who_is_put_through_misses_nothing_of_us() -> None:
 
 def test_a_live_call_that_hears_nothing_hangs_at_its_recognition_again() -> None:
     """Pain A9."""
-    call = replace(make_call("inbound", signed=START, answered=START, caller=START, stt=START, heard=START), deaf=True)
+    call = replace(
+        make_call("inbound", signed=START, answered=START, caller=START, stt=START, heard=START), deaf=True
+    )
     rung = first_missing(call, START)
     assert rung is not None and rung.name == "stt" and "nobody hears" in rung.why
     assert first_missing(replace(call, deaf=False), START) is None

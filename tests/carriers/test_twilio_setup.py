@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from engine.carriers import twilio_setup as setup
 from engine.carriers.base import CarrierError
+from engine.carriers.callback import Callback
 from engine.carriers.twilio_account import Account, OwnNumber
 from engine.check import Check
 
@@ -127,8 +128,8 @@ def test_any_address_can_be_shown_in_one_printable_line_and_compared(text: str) 
 
 @given(st.from_regex(r"https?://[a-z@:]{0,8}[/?a-z=&%]{0,20}", fullmatch=True))
 def test_an_address_fits_itself(url: str) -> None:
-    assert setup.Callback(url).fits(setup.Callback(url, ""))
-    assert setup.Callback(url).shown(url)
+    assert Callback(url).fits(Callback(url, ""))
+    assert Callback(url).shown(url)
 
 
 def test_without_an_address_of_ours_public_url_is_asked_for() -> None:

@@ -14,7 +14,7 @@ from engine import checks
 from engine.carriers.base import CarrierError
 from engine.carriers.factory import make_carrier
 from engine.config import Config, json_schema
-from engine.config.carriers import Twilio
+from engine.config.carriers import Plivo, Twilio
 from tests.cli.conftest import Ran, Run
 from tests.cli.running import Running
 
@@ -121,14 +121,16 @@ def test_setup_with_a_broken_configuration_lists_its_problems(run: Run) -> None:
 
 
 async def test_available_carriers_are_those_that_the_factory_makes(tmp_path: Path) -> None:
-    for provider in ("telnyx", "plivo"):
-        assert provider not in checks.CARRIERS
-        with pytest.raises(CarrierError):
-            await make_carrier(Config(provider=provider), tmp_path)
-    account = Twilio(account_sid="AC" + "0" * 32, auth_token=SecretStr("token"))
-    assert (await make_carrier(Config(provider="twilio", twilio=account), tmp_path)).name in checks.CARRIERS
-    with pytest.raises(CarrierError):
-        await make_carrier(Config(provider="twilio"), tmp_path)
+    twilio = Twilio(account_sid="AC" + "0" * 32, auth_token=SecretStr("token"))
+    plivo = Plivo(auth_id="MA" + "0" * 18, auth_token=SecretStr("token"))
+    for config in (Config(provider="twilio", twilio=twilio), Config(provider="plivo", plivo=plivo)):
+        assert (await make_carrier(config, tmp_path)).name in checks.CARRIERS
+    providers = {"twilio", "telnyx", "plivo"}
+    assert checks.CARRIERS == providers | {"mock"}
+    for provider in providers:
+        with pytest.raises(CarrierError) as caught:
+            await make_carrier(Config.model_validate({"provider": provider}), tmp_path)
+        assert "not available" not in str(caught.value)
 
 
 def test_smoke_is_a_dry_run_unless_told(run: Run, engine: Running, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -357,14 +357,6 @@ def test_options_that_mean_nothing_alone_are_refused(run: Run, far: TwilioFar, l
 # other carriers
 
 
-@pytest.mark.parametrize("provider", ["plivo"])
-def test_a_carrier_that_this_version_can_not_use_is_not_asked(run: Run, provider: str) -> None:
-    Path("config.yaml").write_text(f"provider: {provider}\nserve: {{port: 0}}\n")
-    ran = run("setup", "--online")
-    assert ran.code == 1
-    assert "not available in this version" in one(ran, "online")["message"]
-
-
 def test_the_simulated_carrier_that_does_not_run_has_nothing_to_say(run: Run, home: Path) -> None:
     Path("config.yaml").write_text("serve: {port: 0}\nresponse: {provider: operator}\n")
     ran = run("setup", "--online")

@@ -1,4 +1,4 @@
-"""setup --online on Telnyx: the key, the application, its API version and address, the numbers; and what --fix does."""
+"""setup --online on Telnyx: the key, the application, its API version and address, its numbers; what --fix does."""
 
 from __future__ import annotations
 

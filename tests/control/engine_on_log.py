@@ -44,12 +44,15 @@ class EchoMicrophone:
         self.rests = 0
         self.over: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.lost = ""
+        self.told = asyncio.Event()
 
     def hear(self, payload: bytes) -> None:
         self.heard.append(payload)
+        self.told.set()
 
     def rest(self) -> None:
         self.rests += 1
+        self.told.set()
 
     def close(self) -> None:
         if not self.over.done():
@@ -80,6 +83,8 @@ class EchoEngine:
         self.wanted: list[WebhookQuery] = []
         self.microphones: list[EchoMicrophone] = []
         self.present: list[str] = []
+        self.alone = asyncio.Event()
+        """Set once somebody has left."""
         self.took_over: list[bool] = []
 
     async def record(self, kind: str, call_id: str | None = None, /, **data: Any) -> Event:
@@ -154,6 +159,7 @@ class EchoEngine:
             yield
         finally:
             self.present.remove(by)
+            self.alone.set()
 
     async def set_floor(self, call_id: str, holder: Floor, by: str = "", take_over: bool = False) -> None:
         self._known(call_id)

@@ -13,6 +13,7 @@ from console.sound import hearing
 from engine import client
 from engine.control import listenings
 from engine.live import listening
+from engine.media import session
 
 ROOT = Path(__file__).parents[2]
 LISTENS = (
@@ -46,7 +47,7 @@ def test_what_listens_imports_nothing_that_speaks(path: str) -> None:
 
 
 def test_what_listens_is_given_nothing_that_speaks() -> None:
-    assert issubclass(hearing.Hears, Protocol) and members(hearing.Hears) == {"listen"}  # type: ignore[arg-type]
+    assert issubclass(hearing.Hears, Protocol) and members(hearing.Hears) == {"listen"}
     assert members(listening.Tapped) == {"add_tap", "remove_tap"}
     assert {name for name in vars(listening.Listener) if not name.startswith("_")} == {"hear", "read", "close", "end"}
     given = inspect.get_annotations(hearing.Hearing.__init__)
@@ -54,7 +55,7 @@ def test_what_listens_is_given_nothing_that_speaks() -> None:
 
 
 def test_a_tap_has_nothing_to_answer_with() -> None:
-    returns = str(listening.Tap).rpartition(",")[2]
+    returns = str(session.Tap).rpartition(",")[2]
     assert "None" in returns
 
 

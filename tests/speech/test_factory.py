@@ -41,7 +41,8 @@ def test_elevenlabs_is_asked_with_everything_that_the_configuration_says() -> No
     chain = make_recogniser(
         parse(
             "streaming: {provider: elevenlabs, providers: {elevenlabs: {api_key: k, "
-            "base_url: 'https://eu.example.com', model: scribe_v3_live, language: de, commit_strategy: vad, vad_silence_threshold_secs: 0.5, "
+            "base_url: 'https://eu.example.com', model: scribe_v3_live, language: de, commit_strategy: vad, "
+            "vad_silence_threshold_secs: 0.5, "
             "vad_threshold: 0.3}}}"
         )
     )
