@@ -186,9 +186,12 @@ def _address_checks(config: Config, numbers: Sequence[OwnNumber]) -> list[Check]
 
 def unwritable(config: Config) -> str:
     """Another carrier than the carrier's own may be on this machine and reach addresses that are not public."""
-    accounts = {"twilio": config.twilio, "telnyx": config.telnyx, "plivo": config.plivo}
-    account = accounts.get(config.provider)
-    theirs = account.api_base_url if account is not None else None
+    addresses = {
+        "twilio": config.twilio.api_base_url,
+        "telnyx": config.telnyx.api_base_url,
+        "plivo": config.plivo.api_base_url,
+    }
+    theirs = addresses.get(config.provider)
     if config.public_url and theirs is None and is_private(config.public_url):
         return "public_url can not be reached from the internet: a number with that address would be dead"
     return ""

@@ -138,7 +138,7 @@ def test_a_number_without_an_application_gets_one_of_its_own(run: Run, far: Pliv
     assert made.name == f"voicecall-{OUR_NUMBER[1:]}" and made.answer_url == URL
 
 
-def test_what_plivo_does_not_keep_is_noticed(run: Run, far: PlivoFar) -> None:
+def test_an_application_that_can_not_be_read_is_not_written(run: Run, far: PlivoFar) -> None:
     application(far).answer_url = "https://old.example.com/"
     configure(far.base_url)
     far.fail("application", "500-before", times=9)
