@@ -30,6 +30,7 @@ Slug = Literal[
     "invalid_message",
     "invalid_number",
     "invalid_params",
+    "line_dropped",
     "not_supported",
     "not_waiting",
     "no_floor",

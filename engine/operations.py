@@ -129,14 +129,23 @@ class Operations:
                 f"{number[:40]!r} is not a phone number in E.164 form",
                 "write it with + and country code, for example +15550100142",
             )
+        if self._carrier.name != "mock" and number == self.from_number:
+            raise Refusal(
+                "invalid_number", f"{number} is the number that we call from", "give the number of somebody else"
+            )
         if len(message) > MAX_MESSAGE:
-            raise Refusal("invalid_message", f"the message is over {MAX_MESSAGE} characters")
+            raise _too_long()
         if mode == "notify" and not message.strip():
             raise Refusal("invalid_message", "a notice needs a message", "give one with -m, or use mode conversation")
-        if dtmf_sequence and (mode != "conversation" or not are_dtmf(dtmf_sequence)):
+        if dtmf_sequence and mode != "conversation":
+            raise Refusal(
+                "invalid_digits", "keys before connect need mode conversation", "use --mode conversation, or no keys"
+            )
+        if dtmf_sequence and not are_dtmf(dtmf_sequence):
             raise Refusal(
                 "invalid_digits",
-                "keys before connect need mode conversation and only 0-9 * # w W p P and commas",
+                f"{dtmf_sequence[:40]!r} are not keys",
+                "use 0-9 A-D * # and w, W, p, P or a comma for a pause",
             )
         sender = self.from_number
         if sender is None:
@@ -236,18 +245,32 @@ class Operations:
         """Say a line; returns when it was heard, at least in part."""
         text = _checked(message)
         live = self._with_us(call_id)
-        line = live.say(text, _speaker(by))
+        line = live.say(text, _speaker(by), wanted=True)
         ending = await line.done
+        if ending in ("heard", "cut"):
+            return
+        if await self._is_over(live.call_id):
+            raise Refusal("call_ended", "the call ended before the line was heard")
         if ending == "failed":
-            raise Refusal("speech_unavailable", f"the line was not spoken: {line.error}")
-        if ending == "skipped":
-            raise Refusal("call_ended", "the line was dropped before it was heard")
+            raise Refusal(
+                "speech_unavailable", f"the line was not spoken: {line.error}", "the call goes on: say it again"
+            )
+        raise Refusal(
+            "line_dropped",
+            "the line was dropped before it was heard: the call was taken over, held or put through",
+            "the call goes on: say it again if it is still right",
+        )
 
     async def ask(self, call_id: str, message: str, by: str) -> str:
         """Say a line and return the caller's answer."""
         text = _checked(message)
         live = self._with_us(call_id)
-        return await live.ask(text, _speaker(by), self._config.transcript_timeout_ms)
+        try:
+            return await live.ask(text, _speaker(by), self._config.transcript_timeout_ms)
+        except Refusal as refusal:
+            if refusal.code == "speech_unavailable" and await self._is_over(live.call_id):
+                raise Refusal("call_ended", "the call ended before the question was heard") from refusal
+            raise
 
     async def send_dtmf(self, call_id: str, digits: str, by: str) -> None:
         """Play keys into the call; returns when they were played."""
@@ -329,6 +352,12 @@ class Operations:
             )
         return live
 
+    async def _is_over(self, call_id: str) -> bool:
+        """Whether a call whose line came to nothing is over: its end may be on its way to the log."""
+        await self._recorder.settle()
+        call = self._book.get(call_id)
+        return call is None or not call.live or self.ending(call_id) is not None
+
     def _known(self, call_id: str) -> Call:
         call = self._book.get(call_id)
         if call is None:
@@ -339,10 +368,14 @@ class Operations:
 def _checked(message: str) -> str:
     text = message.strip()
     if not text:
-        raise Refusal("invalid_message", "there is nothing to say")
+        raise Refusal("invalid_message", "there is nothing to say", "give the words with -m")
     if len(text) > MAX_MESSAGE:
-        raise Refusal("invalid_message", f"the message is over {MAX_MESSAGE} characters")
+        raise _too_long()
     return text
+
+
+def _too_long() -> Refusal:
+    return Refusal("invalid_message", f"the message is over {MAX_MESSAGE} characters", "say it in parts, or shorter")
 
 
 def _speaker(by: str) -> Speaker:

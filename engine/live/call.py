@@ -315,12 +315,13 @@ class LiveCall:
 
     # -- speaking -----------------------------------------------------------------------------
 
-    def say(self, text: str, speaker: Speaker, kind: Kind = "speak") -> Utterance:
-        """Queue a line from outside. Raises Refusal. A person's line comes before replies that wait."""
+    def say(self, text: str, speaker: Speaker, kind: Kind = "speak", *, wanted: bool = False) -> Utterance:
+        """Queue a line from outside. Raises Refusal. A person's line comes before replies that wait. `wanted`: by
+        somebody outside, whatever the caller says meanwhile."""
         if speaker == "operator":
             self.replies.revoke("the operator speaks")
         try:
-            return self.mouth.say(text, speaker=speaker, kind=kind)
+            return self.mouth.say(text, speaker=speaker, kind=kind, wanted=wanted)
         except MouthFull as error:
             raise Refusal("turn_in_progress", str(error), "wait until some of them were heard") from error
 
@@ -329,7 +330,7 @@ class LiveCall:
 
         def say() -> Utterance:
             self.replies.revoke("the caller is asked something else")
-            return self.say(text, speaker)
+            return self.say(text, speaker, wanted=True)
 
         return await self._questions.ask(say, timeout_ms)
 
@@ -488,6 +489,7 @@ class LiveCall:
         if self._call.mode != "conversation" or not self._greeted or not self._callers_answer_counts():
             return
         self.caller_interrupts()
+        self.mouth.caller_over()
         self._caller_means_it()
         self._pressed.take(digits)
 
@@ -543,6 +545,7 @@ class LiveCall:
         if self.mouth.was_nodded_at(text):
             self.caller_said_nothing()
             return
+        self.mouth.caller_over()
         if self._call.mode == "notify":
             return
         self._caller_means_it()

@@ -44,9 +44,17 @@ class Keypad:
             return
         if line.heard_text:
             await self._sent(live, line.heard_text, by)
+        await self._recorder.settle()  # an end that cut the keys off is on its way to the log
+        call = self._read_call(live.call_id)
+        if call is None or not call.live:
+            so_far = f"only the keys {line.heard_text} were heard" if line.heard_text else "no key was heard"
+            raise Refusal("call_ended", f"the call ended: {so_far}")
+        if line.heard_text:
             raise Refusal("speech_unavailable", f"only the keys {line.heard_text} were heard", "send the rest again")
         if ending == "failed":
-            raise Refusal("speech_unavailable", f"the keys were not sent: {line.error}")
+            raise Refusal(
+                "speech_unavailable", f"the keys were not sent: {line.error}", "the call goes on: try again"
+            )
         raise Refusal("speech_unavailable", "the keys were dropped before they were heard", "send them again")
 
     async def _sent(self, live: LiveCall, digits: str, by: str) -> None:

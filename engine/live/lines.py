@@ -69,12 +69,20 @@ class Utterance:
     """It had been spoken before."""
     replaced: int = 0
     """How many voices failed at it."""
+    wanted: bool = False
+    """A person or a program asked for it: it is said all the same when the caller talks over what is before it."""
     kept: bool = False
     """Whoever interrupts it may turn out to have said nothing: then the rest of it is said."""
     since_ms: float | None = None
     """When the caller began to hear it, on the clock of turns; None where that is not known."""
     over_ms: float | None = None
     """When it was over, on the same clock."""
+
+    @property
+    def stays(self) -> bool:
+        """An interruption does not take it back while it waits. Keys are not talk, and half a number is worse than
+        none."""
+        return self.wanted or self.speaker == "operator" or self.kind == "keys"
 
     @property
     def rest(self) -> str:
@@ -105,6 +113,8 @@ class Speaking(ABC):
         self._lines: dict[str, Utterance] = {}
         self._broken: list[Utterance] = []
         """Lines that were interrupted, in their order, until it is known what the caller said."""
+        self._caller_over = asyncio.Event()
+        self._caller_over.set()
 
     @property
     def speaking(self) -> bool:
@@ -140,13 +150,15 @@ class Speaking(ABC):
         clock: TurnClock | None = None,
         prepared: Prepared | None = None,
         done: asyncio.Future[Ending] | None = None,
+        wanted: bool = False,
     ) -> Utterance:
-        """Queue a line. Raises MouthFull. `done`: who waits already for how it ends."""
+        """Queue a line. Raises MouthFull. `done`: who waits already for how it ends. `wanted`: a person or a program
+        asked for it."""
         if self.full:
             raise MouthFull(f"{MAX_LINES} lines wait already")
         done = done or asyncio.get_running_loop().create_future()
         say_id = f"{self._call_id[:8]}-{next(self._ids)}-{self._now_ms():.0f}"
-        line = Utterance(say_id, speaker, kind, text, done, clock, prepared)
+        line = Utterance(say_id, speaker, kind, text, done, clock, prepared, wanted=wanted)
         self._lines[say_id] = line
         self._post(
             Draft("say.queued", self._call_id, {"sayId": say_id, "speaker": speaker, "kind": kind, "text": text})
@@ -160,33 +172,47 @@ class Speaking(ABC):
             self._post(draft)
 
     def interrupted(self, why: str, *, keep: bool = False) -> None:
-        """The caller speaks over us: the agent is silent. What a person wants said is said afterwards.
+        """The caller speaks over us: the agent is silent. What a person or a program wants said is said afterwards.
 
         Keys are not talk: a voice menu goes on speaking while they are pressed, and half a number is worse than none.
         `keep`: it may have been nothing; `go_on` or `give_up` follows.
         """
         pressing = any(line.kind == "keys" for line in self._at(Stage.PLAYING))
         for line in self._lines.values():
-            queued_talk = line.stage is Stage.QUEUED and line.speaker != "operator"
+            queued_talk = line.stage is Stage.QUEUED and not line.stays
             line.kept = keep and line.kind not in ("keys", "hold") and (queued_talk or line.stage is Stage.PLAYING)
         if not pressing:
             for draft in self._cut_playing():
                 self._post(draft)
         for line in self._at(Stage.QUEUED):
-            if line.speaker != "operator" and line.kind != "keys":
+            if not line.stays:
                 self._skip(line, why)
         if not pressing:
+            self._caller_over.clear()
             self._interrupted()
+
+    def caller_over(self) -> None:
+        """The caller has stopped speaking: what waited for that is said."""
+        self._caller_over.set()
 
     def go_on(self) -> None:
         """The caller said nothing after all: say what is left of the lines that they interrupted."""
+        self.caller_over()
         broken, self._broken = self._broken, []
+        waiting = dict(self._lines)
         for line in broken:
             if self.full or not any(map(str.isalnum, line.rest)):
                 _settle(line, "cut")
                 continue
             # Whoever waits for the line waits for its rest.
-            self.say(line.rest, speaker=line.speaker, kind=line.kind, done=line.done)
+            self.say(line.rest, speaker=line.speaker, kind=line.kind, done=line.done, wanted=line.wanted)
+        if waiting and len(self._lines) > len(waiting):
+            # What was begun first is said to its end first.
+            self._lines = {
+                **{say_id: line for say_id, line in self._lines.items() if say_id not in waiting},
+                **waiting,
+            }
+            self._interrupted()
 
     def give_up(self, kind: Kind | None = None) -> None:
         """The caller did say something: the lines that they interrupted (of this kind) stay as they are."""

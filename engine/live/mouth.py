@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 
 SYNTHESIS_SECONDS: Final = 20.0
 """For how long the voice may give nothing. A line may take longer: a voice need not be quicker than speech."""
+POLITE_SECONDS: Final = 8.0
+"""How long what a person or a program wants said waits for a caller who interrupted us to come to an end."""
 AHEAD_MS: Final = 30_000
 """How far the voice is let run ahead of what is sent, of one line."""
 PORTION_MS: Final = 10_000
@@ -113,6 +115,8 @@ class Mouth(Speaking):
         while True:
             line = await self._waiting.get()
             await self._attached.wait()
+            if line.stays and line.kind != "keys":
+                await self._until_caller_is_over()
             if line.stage is Stage.OVER or line.begun:
                 continue
             line.begun = True
@@ -122,6 +126,14 @@ class Mouth(Speaking):
                 await asyncio.wait([self._synthesis])
             finally:
                 self._synthesis.cancel()
+
+    async def _until_caller_is_over(self) -> None:
+        """What is said after an interruption is not said into it. Whoever never stops is spoken to all the same."""
+        try:
+            async with asyncio.timeout(POLITE_SECONDS):
+                await self._caller_over.wait()
+        except TimeoutError:
+            self.caller_over()
 
     async def _speak(self, line: Utterance) -> None:
         try:

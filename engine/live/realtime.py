@@ -257,6 +257,7 @@ class Realtime:
 
     def fell_silent(self) -> None:
         """Who interrupted us gets an answer, also where the service heard no voice (RealtimeEars)."""
+        self.mouth.caller_over()
         if self._barged and not self._service_heard:
             self._service_heard = True
             self._voice.do(RealtimeCore.commit)

@@ -11,9 +11,10 @@ from engine.api import Refusal
 from engine.calls import State
 from engine.carriers.base import Hangup, Pause, Say
 from tests.engine.conftest import Understands
-from tests.engine.fake_carrier import EVERYTHING, Table, sid, table, without
+from tests.engine.fake_carrier import EVERYTHING, OURS, Table, sid, table, without
 
 MESSAGE = "Your parcel is here."
+NUMBER = "+15550100142"
 NO_STREAM = {"enabled": False}
 
 
@@ -108,7 +109,7 @@ async def test_a_notice_that_did_not_fit_in_the_dial_is_served_when_the_carrier_
         call = await at.call_out(MESSAGE, "notify")
         document = await at.tell("answered", sid(call), wants_document=True)
         assert document == [
-            {"verb": "Say", "text": MESSAGE},
+            {"verb": "Say", "text": MESSAGE, "once": ""},
             {"verb": "Pause", "seconds": 3},
             {"verb": "Hangup"},
         ]
@@ -183,3 +184,18 @@ async def test_speech_engines_are_started_only_where_audio_comes_here(tmp_path: 
         call = await at.call_out()
         await at.tell("answered", sid(call), direction="outbound", wants_document=True)
         assert recogniser.starts == int(enabled)
+
+
+async def test_each_refusal_of_a_dial_has_one_reason_and_says_what_to_do(tmp_path: Path) -> None:
+    async with table(tmp_path) as at:
+        wrong = {
+            "need mode conversation": (NUMBER, "Hello.", "notify", "12"),
+            "are not keys": (NUMBER, "Hello.", "conversation", "hello"),
+            "over 4000 characters": (NUMBER, "x" * 4001, "notify", ""),
+            "the number that we call from": (OURS, "Hello.", "notify", ""),
+        }
+        for why, (to, message, mode, keys) in wrong.items():
+            with pytest.raises(Refusal, match=why) as refused:
+                await at.engine.initiate(to, message, mode, keys)  # type: ignore[arg-type]
+            assert refused.value.hint
+        assert at.carrier.dialled == []

@@ -423,6 +423,33 @@ async def test_an_interruption_silences_the_agent_and_delays_what_a_person_wants
 
 
 @virtual_time
+async def test_what_a_program_asked_for_is_said_once_the_caller_who_talked_over_the_agent_is_over() -> None:
+    async with bench() as it:
+        playing = it.mouth.say("The agent says something rather long about this and that.", kind="reply")
+        asked = it.mouth.say("Your table is booked.", wanted=True)
+        await asyncio.sleep(0.5)
+        it.mouth.interrupted("the caller interrupted", keep=True)
+        await asyncio.sleep(2)
+        assert not asked.done.done() and it.types().count("say.started") == 1, "not into the caller's words"
+        it.mouth.give_up()
+        it.mouth.caller_over()
+        assert (await playing.done, await asked.done) == ("cut", "heard")
+
+
+@virtual_time
+async def test_a_line_that_was_broken_off_for_nothing_comes_before_what_waits() -> None:
+    async with bench() as it:
+        playing = it.mouth.say(LONG, kind="reply")
+        asked = it.mouth.say("Your table is booked.", wanted=True)
+        await asyncio.sleep(1.5)
+        it.mouth.interrupted("the caller interrupted", keep=True)
+        rest = playing.rest
+        it.mouth.go_on()
+        assert (await playing.done, await asked.done) == ("heard", "heard")
+        assert it.voice.asked[-2:] == [rest, "Your table is booked."]
+
+
+@virtual_time
 async def test_lines_that_had_been_sent_ahead_are_said_on_the_next_stream() -> None:
     async with bench() as it:
         first, second = it.mouth.say("The first of two lines."), it.mouth.say("The second.")
