@@ -180,6 +180,9 @@ def _audio_device() -> Check:
 def _public_address(config: Config) -> Check:
     if config.provider == "mock":
         return Check("public-url", True, "the simulated carrier reaches us on this machine")
+    if not has_public_address(config) and carrier_is_near(config):
+        base = getattr(config, config.provider).api_base_url
+        return Check("public-url", True, f"the stand-in for {config.provider} at {base} reaches us on this machine")
     if not has_public_address(config):
         return Check(
             "public-url",

@@ -5,10 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from console.keys import Registry
 from console.verbs.runner import DONE, INVALID, Session, problems_json
-from engine.config import ConfigError, ConsoleSettings, Loaded, effective, json_schema, missing, user_config_dir
+from engine.config import (
+    Config,
+    ConfigError,
+    ConsoleSettings,
+    Loaded,
+    effective,
+    json_schema,
+    missing,
+    user_config_dir,
+)
 
 
 def run(session: Session) -> int:
@@ -35,9 +45,12 @@ def _check(session: Session) -> int:
         return INVALID
     for note in loaded.notes:
         session.out.note(f"note: {note.describe(loaded.path)}")
+    for warning in _warnings(loaded.config):
+        session.out.note(f"note: {warning}")
     needs = [f"{need.key} {need.message}: {need.hint}" for need in missing(loaded.config)]
     screen = list(_screen_problems(loaded.config.console))
     result = {"ok": True, "file": _file(loaded), "problems": [], "missing": needs, "screen": screen}
+    result["warnings"] = list(_warnings(loaded.config))
     text = [
         f"{_file(loaded) or 'no file, all defaults'}: valid",
         *(f"still needed: {need}" for need in needs),
@@ -45,6 +58,14 @@ def _check(session: Session) -> int:
     ]
     session.out.result(result, text)
     return DONE
+
+
+def _warnings(config: Config) -> Iterator[str]:
+    """What is valid, and hardly what was meant."""
+    path = urlsplit(config.public_url or "").path
+    if config.public_url and path != config.serve.path:
+        rewrites = "webhooks come through only where a proxy rewrites it"
+        yield f"public_url: its path {path or '/'} is not serve.path {config.serve.path}: {rewrites}"
 
 
 def _screen_problems(settings: ConsoleSettings) -> Iterator[str]:

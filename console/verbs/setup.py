@@ -89,8 +89,10 @@ def _smoke(session: Session, config: Config, checks: list[Check], state_dir: Pat
     checks += _from_outside(config, state_dir)
     ok = all(check.ok for check in checks)
     if not args.yes or not ok:
-        plan = _plan(call, ok)
-        session.out.result({**report(checks), "dryRun": True, "call": call}, [*check_lines(checks), *plan])
+        failed = [check.id for check in checks if not check.ok]
+        why = f"not called: {', '.join(failed)} failed" if failed else "without --yes nothing is called"
+        told = {**report(checks), "dryRun": True, "why": why, "call": call}
+        session.out.result(told, [*check_lines(checks), *_plan(call, ok)])
         return DONE if ok else FAILED
     call_id = asyncio.run(_dial(state_dir, call))
     result = {**report(checks), "dryRun": False, "call": call, "callId": call_id}

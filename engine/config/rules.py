@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from ipaddress import ip_address
 from pathlib import PurePosixPath
+from typing import Final
+from urllib.parse import urlsplit
 
 from engine.config.base import is_loopback, reveal
 from engine.config.problems import Finding
 from engine.config.schema import Config
 
 FUNNEL_PORTS = (443, 8443, 10000)
+_ACCOUNT_SID: Final = re.compile(r"AC[0-9a-fA-F]{32}")
 
 
 def contradictions(config: Config) -> Iterator[Finding]:
@@ -18,6 +23,8 @@ def contradictions(config: Config) -> Iterator[Finding]:
     yield from _control_door(config)
     yield from _paths(config)
     yield from _exposure(config)
+    yield from _twilio(config)
+    yield from _plain_http(config)
     yield from _recognisers(config)
     chain = [config.tts.provider, *config.tts.fallback]
     for name in dict.fromkeys(name for name in chain if chain.count(name) > 1):
@@ -79,6 +86,44 @@ def _exposure(config: Config) -> Iterator[Finding]:
     chosen = config.tailscale.mode == "funnel" or config.tunnel.provider == "tailscale-funnel"
     if chosen and funnel == "tailscale-funnel" and config.tailscale.port not in FUNNEL_PORTS:
         yield Finding("tailscale.port", f"funnel works on {', '.join(map(str, FUNNEL_PORTS))} only")
+
+
+def _twilio(config: Config) -> Iterator[Finding]:
+    twilio = config.twilio
+    if config.provider != "twilio" or twilio.api_base_url:  # a stand-in may have names of its own
+        return
+    if twilio.account_sid and _ACCOUNT_SID.fullmatch(twilio.account_sid) is None:
+        hint = "copy the Account SID from Twilio's console: AC and 32 hex digits"
+        yield Finding("twilio.account_sid", "is not an Account SID", hint)
+    if twilio.region and not twilio.edge:
+        hint = "set twilio.edge too (for example dublin with ie1, sydney with au1), or remove twilio.region"
+        yield Finding("twilio.region", f"{twilio.region} needs an edge: the host is api.EDGE.REGION.twilio.com", hint)
+
+
+def _plain_http(config: Config) -> Iterator[Finding]:
+    """A carrier opens media sockets over TLS only (Twilio: error 31922). A stand-in on this machine or network has no
+    certificate and needs none."""
+    if config.provider == "mock" or not config.media_streams or not config.public_url:
+        return
+    url = urlsplit(config.public_url)
+    base = getattr(config, config.provider).api_base_url
+    if url.scheme == "http" and not _is_local(url.hostname or "") and not (base and _is_local(_host(base))):
+        yield Finding(
+            "public_url",
+            f"begins with http://, and {config.provider} opens media streams over TLS only (wss://)",
+            "write it with https://, or set streaming.enabled: false for the carrier's own voice",
+        )
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).hostname or ""
+
+
+def _is_local(host: str) -> bool:
+    try:
+        return not ip_address(host).is_global
+    except ValueError:
+        return is_loopback(host) or host.endswith((".local", ".localhost", ".internal")) or "." not in host
 
 
 def _recognisers(config: Config) -> Iterator[Finding]:

@@ -208,10 +208,8 @@ class Speaking(ABC):
             self.say(line.rest, speaker=line.speaker, kind=line.kind, done=line.done, wanted=line.wanted)
         if waiting and len(self._lines) > len(waiting):
             # What was begun first is said to its end first.
-            self._lines = {
-                **{say_id: line for say_id, line in self._lines.items() if say_id not in waiting},
-                **waiting,
-            }
+            first = {say_id: line for say_id, line in self._lines.items() if say_id not in waiting}
+            self._lines = {**first, **waiting}
             self._interrupted()
 
     def give_up(self, kind: Kind | None = None) -> None:

@@ -191,3 +191,39 @@ def test_config_and_setup_read_well_on_a_terminal(run: Run) -> None:
     assert run("config", "check").out == "config.yaml: valid\n"
     assert json.loads(run("config", "schema").out) == json_schema()
     assert "ok    config" in run("setup").out
+
+
+SID = "AC" + "1" * 32
+TWILIO = f"provider: twilio\nfrom_number: '+15550100100'\ntwilio: {{account_sid: {SID}, auth_token: t%s}}\n"
+
+
+def test_smoke_on_a_stand_in_of_this_machine_needs_no_public_address(run: Run) -> None:
+    configure(TWILIO % ", api_base_url: 'http://127.0.0.1:9'" + "serve: {port: 0}\n")
+    ran = run("smoke", "--to", "+15550100142")
+    (found,) = [check for check in ran.json["checks"] if check["id"] == "public-url"]
+    assert found["ok"] and "http://127.0.0.1:9 reaches us on this machine" in found["message"]
+
+
+def test_smoke_says_why_it_did_not_call_although_it_was_told_to(run: Run) -> None:
+    configure(TWILIO % "" + "serve: {port: 0}\n")
+    ran = run("smoke", "--to", "+15550100142", "--yes")
+    assert (ran.code, ran.json["dryRun"]) == (1, True)
+    assert ran.json["why"].startswith("not called: ") and "public-url" in ran.json["why"]
+
+
+def test_config_check_warns_of_a_path_that_only_a_proxy_makes_right(run: Run) -> None:
+    configure(TWILIO % "" + "public_url: https://calls.example.com/hooks/twilio\n")
+    ran = run("config", "check")
+    assert ran.json["ok"] and "public_url: its path /hooks/twilio is not serve.path" in ran.json["warnings"][0]
+    configure(TWILIO % "" + "public_url: https://calls.example.com/voice/webhook\n")
+    assert run("config", "check").json["warnings"] == []
+
+
+def test_setup_and_config_check_refuse_an_address_without_tls_for_a_carrier_that_streams(run: Run) -> None:
+    """Error 31922 of Twilio's: it opens wss:// only."""
+    configure(TWILIO % "" + "public_url: http://calls.example.com/voice/webhook\n")
+    ran = run("config", "check")
+    assert ran.code == 2 and [problem["key"] for problem in ran.json["problems"]] == ["public_url"]
+    setup = run("setup")
+    assert not setup.json["ok"] and "http://" in setup.json["checks"][0]["message"]
+    assert run("serve").code == 2

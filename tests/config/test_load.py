@@ -125,7 +125,7 @@ def test_openclaw_secret_references_to_the_environment_work() -> None:
 
 def test_the_environment_fills_in_for_the_selected_vendors_only() -> None:
     env = {
-        "TWILIO_ACCOUNT_SID": "AC1",
+        "TWILIO_ACCOUNT_SID": "AC11111111111111111111111111111111",
         "TWILIO_AUTH_TOKEN": "t",
         "TWILIO_FROM_NUMBER": "+15550001234",
         "PLIVO_AUTH_ID": "p",
@@ -135,7 +135,7 @@ def test_the_environment_fills_in_for_the_selected_vendors_only() -> None:
     }
     loaded = parse("provider: twilio\ntts: {provider: openai}\nserve: {port: 1}", env)
     config = loaded.config
-    assert config.twilio.account_sid == "AC1"
+    assert config.twilio.account_sid == "AC11111111111111111111111111111111"
     assert config.from_number == "+15550001234"
     assert loaded.origins["twilio.account_sid"] == "env TWILIO_ACCOUNT_SID"
     assert loaded.origins["serve.port"] == "config.yaml:3"

@@ -206,3 +206,38 @@ def test_any_tree_is_a_configuration_or_a_clear_refusal(tree: object) -> None:
         parse_config(yaml.safe_dump(tree).encode(), Path("config.yaml"), {})
     except ConfigError as error:
         assert all(problem.line > 0 for problem in error.problems)
+
+
+TWILIO = "provider: twilio\ntwilio: {account_sid: %s, auth_token: t%s}\n"
+SID = "AC" + "0123456789abcdef" * 2
+
+
+@pytest.mark.parametrize("wrong", ["nope", "AC123", SID + "0", "SK" + SID[2:], SID[:-1] + "g"])
+def test_an_account_sid_is_ac_and_32_hex_digits(wrong: str) -> None:
+    assert only(TWILIO % (wrong, "")).key == "twilio.account_sid"
+    assert parse_config((TWILIO % (SID, "")).encode(), None, {}).config.twilio.account_sid == SID
+
+
+def test_a_region_needs_an_edge_because_both_are_in_the_host_name() -> None:
+    problem = only(TWILIO % (SID, ", region: ie1"))
+    assert problem.key == "twilio.region" and "twilio.edge" in problem.hint
+    both = parse_config((TWILIO % (SID, ", region: ie1, edge: dublin")).encode(), None, {}).config
+    assert (both.twilio.region, both.twilio.edge) == ("ie1", "dublin")
+
+
+@pytest.mark.parametrize(
+    ("more", "fine"),
+    [
+        ("public_url: http://calls.example.com/voice/webhook", False),
+        ("public_url: https://calls.example.com/voice/webhook", True),
+        ("public_url: http://127.0.0.1:3334/voice/webhook", True),
+        ("public_url: http://192.168.1.7:3334/voice/webhook", True),
+        ("public_url: http://calls.example.com/voice/webhook\nstreaming: {enabled: false}", True),
+    ],
+)
+def test_an_address_without_tls_is_refused_where_a_carrier_would_open_streams_to_it(more: str, fine: bool) -> None:
+    text = TWILIO % (SID, "") + more
+    if fine:
+        assert parse_config(text.encode(), None, {}).config.public_url
+    else:
+        assert only(text).key == "public_url"
