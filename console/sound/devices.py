@@ -18,8 +18,8 @@ log = logging.getLogger(__name__)
 
 RATES: Final = (8000, 16000, 48000)
 """What is asked for, one after the other: the telephone's own rate needs no conversion of ours."""
-BLOCK_MS: Final = 10
-LATENCY_SECONDS: Final = 0.05
+BLOCK_MS: Final = 20
+LATENCY_SECONDS: Final = 0.04
 """Of sound in the card's own buffer. With the least that it can, sound servers stumble on a busy machine."""
 STALE_SECONDS: Final = 3.0
 """A stream that asked for nothing for so long is dead, whatever it says of itself."""

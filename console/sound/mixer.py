@@ -17,12 +17,12 @@ from typing import Final, Literal
 from engine.media.g711 import mulaw_to_pcm16
 
 RATE: Final = 8000
-START_MS: Final = 50
+START_MS: Final = 40
 MAX_START_MS: Final = 100
 GROW_MS: Final = 10
 LATE_SECONDS: Final = 0.1
 """What comes so soon after a side ran dry was late, and not the beginning of something: wait longer from now on."""
-STANDING_MS: Final = {"caller": 100, "agent": 320}
+STANDING_MS: Final = {"caller": 50, "agent": 320}
 """What may stand in the buffer of a side for a second before some of it is left out."""
 MAX_MS: Final = 1000
 """More than this is never kept: the oldest goes."""

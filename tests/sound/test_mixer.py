@@ -33,7 +33,7 @@ def test_what_comes_late_again_and_again_is_waited_for_longer() -> None:
     side, now = SideBuffer("caller"), 0.0
     for _ in range(20):
         side.push(LOUD, now)
-        now += MAX_START_MS / 1000
+        now += MAX_START_MS / 1000 + 0.001
         assert rms(side.pull(SAMPLES, now)) > 0
         assert rms(side.pull(SAMPLES, now + 0.01)) == 0
         now += 0.02
