@@ -114,6 +114,8 @@ class CarrierEvents:
             await self._recorder.record(*drafts)
         elif event.type == "fetches":
             await self._recorder.settle()  # that the caller is put through may be on its way to the log already
+        if event.type == "stream_failed" and self._speaks_instead(call):
+            await self._go_on_natively(call, event)
         current = self._book.get(call.call_id) or call
         live: Life | None = self._calls.get(call.call_id)
         if event.wants_document and current.live and not current.waiting:
@@ -160,6 +162,21 @@ class CarrierEvents:
                 drafts.append(Draft("call.cost", call.call_id, {"total": event.cost}))
             return f"ended: {facts['reason']}", drafts
         return event.type, drafts
+
+    def _speaks_instead(self, call: Call) -> bool:
+        """Whether the carrier's own voice can stand in for a stream that never came about."""
+        can, live = self._carrier.capabilities, self._calls.get(call.call_id)
+        never = call.media == "stream" and "start" not in call.rungs and not (live is not None and live.streaming)
+        away = call.waiting or bool(call.transferred_to) or self._operations.ending(call.call_id) is not None
+        return never and call.live and not away and can.native_speech and can.answers_by_reply
+
+    async def _go_on_natively(self, call: Call, event: CarrierEvent) -> None:
+        """Nobody is left in silence until the time for a stream is over."""
+        why = f"the media stream could not be opened: {event.detail}"
+        log.warning("call %s: %s; it goes on in the carrier's own voice", call.call_id, why)
+        changed = Draft("call.voice", call.call_id, {"media": "native", "why": why})
+        await self._recorder.record(Draft("call.answered", call.call_id), changed)
+        await self._calls.change_voice(call, self._parts())
 
     async def _alive(self, call: Call) -> Life:
         """A call with its task group; after a restart the carrier may ask before we have."""

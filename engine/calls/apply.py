@@ -35,7 +35,8 @@ def apply(call: Call | None, event: Event) -> Call | None:
         return call
     if call.state.terminal and event.type not in _AFTER_END:
         return call
-    signs, step = sign(call.signs, event), _STEPS.get(event.type)
+    step = _STEPS.get(event.type)
+    signs = sign(call.signs, event) if call.live else call.signs
     if step is None:
         return call if signs is call.signs else replace(call, signs=signs)
     return replace(step(call, event), last_at=max(call.last_at, event.at), signs=signs)
@@ -110,6 +111,10 @@ def _disowned(call: Call, event: Event) -> Call:
 def _renamed(call: Call, event: Event) -> Call:
     carrier_id = _text(event.data, "providerCallId")
     return replace(call, provider_call_id=carrier_id) if carrier_id else call
+
+
+def _voice(call: Call, event: Event) -> Call:
+    return replace(call, media=_media(event.data))
 
 
 def _ringing(call: Call, event: Event) -> Call:
@@ -373,6 +378,7 @@ _STEPS: Final[dict[str, _Step]] = {
     "call.accepted": _accepted,
     "call.renamed": _renamed,
     "call.disowned": _disowned,
+    "call.voice": _voice,
     "call.ringing": _ringing,
     "call.answered": _answered,
     "call.active": _active,

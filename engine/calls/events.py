@@ -10,6 +10,7 @@ with a strictly increasing `seq`. Readers ignore types and keys that they do not
 | call.accepted | providerCallId (the carrier took the dial, or announced an inbound call), guessed? (by numbers) |
 | call.renamed | providerCallId, was (the carrier has another id for the call than at the dial) |
 | call.disowned | providerCallId, owner (the carrier's call turned out to be that other call of ours) |
+| call.voice | media (native: by the carrier's own voice from now on), why |
 | call.ringing, call.answered, call.active | - |
 | call.waiting | seconds, earlier (calls of that number), attestation? (a stranger waits until a person decides) |
 | call.admitted | verdict (once, always, no), by, why? |
@@ -78,6 +79,7 @@ EVENT_TYPES: frozenset[str] = frozenset(
         "call.accepted",
         "call.renamed",
         "call.disowned",
+        "call.voice",
         "call.ringing",
         "call.answered",
         "call.active",

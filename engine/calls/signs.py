@@ -51,10 +51,19 @@ class Signs:
     seconds_left: int = 0
     seen_at: int = 0
     """When somebody acknowledged what there was."""
+    told_at: int = 0
+    """When the newest of them was told: what is told again later is nothing new."""
 
 
 def sign(signs: Signs, event: Event) -> Signs:
     """The signs after one more event of their call."""
+    if event.at < signs.told_at:
+        return signs
+    told = _sign(signs, event)
+    return signs if told is signs else replace(told, told_at=event.at)
+
+
+def _sign(signs: Signs, event: Event) -> Signs:
     data, at = event.data, event.at
     match event.type:
         case "speech.started":

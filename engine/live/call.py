@@ -196,6 +196,17 @@ class LiveCall:
             self.mouth.cut("the call ended")  # what was queued while the end was being written down
         self._over.set()
 
+    def leave(self, why: str) -> None:
+        """Somebody else carries the call from here on; it is not over."""
+        self._questions.refuse(Refusal("call_not_connected", why, "ask again"), for_good=True)
+        self.be_silent(why)
+        self._over.set()
+
+    def first_words(self) -> None:
+        """Nobody asks for our first words: say them."""
+        if not self._greeted:
+            self._greet()
+
     def closing_facts(self, duration_s: int | None = None) -> list[Draft]:
         """What has to stand in the log before the end of the call: what was heard of the last line. `duration_s` is
         how long the call was by the carrier's count, where it says so."""

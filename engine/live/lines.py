@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final, Literal
@@ -179,8 +179,9 @@ class Speaking(ABC):
         """
         pressing = any(line.kind == "keys" for line in self._at(Stage.PLAYING))
         for line in self._lines.values():
-            queued_talk = line.stage is Stage.QUEUED and not line.stays
-            line.kept = keep and line.kind not in ("keys", "hold") and (queued_talk or line.stage is Stage.PLAYING)
+            plays = line.stage is Stage.PLAYING
+            resumes = (plays or not line.stays) if keep else (plays and line.stays)
+            line.kept = resumes and line.kind not in ("keys", "hold")
         if not pressing:
             for draft in self._cut_playing():
                 self._post(draft)
@@ -188,8 +189,30 @@ class Speaking(ABC):
             if not line.stays:
                 self._skip(line, why)
         if not pressing:
+            self._unsaid(keep)
             self._caller_over.clear()
             self._interrupted()
+
+    def _unsaid(self, keep: bool) -> None:
+        """What somebody asked for and of which nothing was heard is said once more. Without `keep` nothing goes on."""
+        again = [line for line in self._broken if line.stays and not line.heard_text]
+        self._broken = [line for line in self._broken if line not in again]
+        self._say_first(again)
+        if not keep:
+            self.give_up()
+
+    def _say_first(self, lines: Iterable[Utterance]) -> bool:
+        """Say what is left of lines, before what waits; whoever waits for such a line waits for its rest. Gives
+        whether something that waited has to wait longer."""
+        waiting = dict(self._lines)
+        for line in lines:
+            if self.full or not any(map(str.isalnum, line.rest)):
+                _settle(line, "cut" if line.heard_text else "skipped")
+            else:
+                self.say(line.rest, speaker=line.speaker, kind=line.kind, done=line.done, wanted=line.wanted)
+        first = {say_id: line for say_id, line in self._lines.items() if say_id not in waiting}
+        self._lines = {**first, **waiting}
+        return bool(first) and bool(waiting)
 
     def caller_over(self) -> None:
         """The caller has stopped speaking: what waited for that is said."""
@@ -199,17 +222,7 @@ class Speaking(ABC):
         """The caller said nothing after all: say what is left of the lines that they interrupted."""
         self.caller_over()
         broken, self._broken = self._broken, []
-        waiting = dict(self._lines)
-        for line in broken:
-            if self.full or not any(map(str.isalnum, line.rest)):
-                _settle(line, "cut")
-                continue
-            # Whoever waits for the line waits for its rest.
-            self.say(line.rest, speaker=line.speaker, kind=line.kind, done=line.done, wanted=line.wanted)
-        if waiting and len(self._lines) > len(waiting):
-            # What was begun first is said to its end first.
-            first = {say_id: line for say_id, line in self._lines.items() if say_id not in waiting}
-            self._lines = {**first, **waiting}
+        if self._say_first(broken):
             self._interrupted()
 
     def give_up(self, kind: Kind | None = None) -> None:

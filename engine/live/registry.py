@@ -107,6 +107,21 @@ class LiveCalls:
                 live.over()
             return live
 
+    async def change_voice(self, call: Call, parts: Parts) -> None:
+        """A call whose media changed in the log goes on in that voice, from our first words on."""
+        async with self._taking_up.hold(call.call_id):
+            older, task = self._calls.get(call.call_id), self._tasks.get(call.call_id)
+            self._tokens.drop(call.call_id)
+            if older is not None and task is not None:
+                older.leave("the call goes on in the carrier's own voice")
+                await asyncio.wait([task])
+            current = self._book.get(call.call_id)
+            if current is None or not current.live:
+                return
+            live = self.start(current, parts)
+        await live.began.wait()
+        live.first_words()
+
     def get(self, call_id: str) -> LiveCall | None:
         return self._calls.get(call_id)
 

@@ -67,9 +67,10 @@ def test_manners_are_those_that_the_simulator_knows() -> None:
 
 def test_shown_values_name_their_origin_and_hide_secrets() -> None:
     text = "provider: twilio\ntwilio: {auth_token: hunter2}\nconsole: {keys: {call.dial: x}}\n"
-    shown = effective(parse_config(text.encode(), Path("c.yaml"), {"TWILIO_ACCOUNT_SID": "AC11111111111111111111111111111111"}))
+    sid = "AC11111111111111111111111111111111"
+    shown = effective(parse_config(text.encode(), Path("c.yaml"), {"TWILIO_ACCOUNT_SID": sid}))
     assert shown["twilio.auth_token"] == {"value": "********", "origin": "c.yaml:2"}
-    assert shown["twilio.account_sid"] == {"value": "AC11111111111111111111111111111111", "origin": "env TWILIO_ACCOUNT_SID"}
+    assert shown["twilio.account_sid"] == {"value": sid, "origin": "env TWILIO_ACCOUNT_SID"}
     assert shown["serve.port"] == {"value": 3334, "origin": "default"}
     assert shown["console.keys.call.dial"] == {"value": "x", "origin": "c.yaml:3"}
     assert "hunter2" not in json.dumps(shown)

@@ -154,16 +154,27 @@ async def test_a_caller_of_whose_answer_no_webhook_tells_is_not_reaped(tmp_path:
 # silence, and where it comes from
 
 
-async def test_a_stream_that_does_not_come_about_is_the_rung_that_is_missing(tmp_path: Path) -> None:
-    """Pains A1, A2; trap 1.5/socket-errors: Twilio's number is in the call's record at once, and the ladder names the
-    socket."""
-    async with live(tmp_path, settings={"plain_ws": False}) as at:
-        call, far = await at.dial(SINK, "Hello there.")
-        hangs = await at.until(call, lambda call: call.error is not None)
-        assert hangs.error is not None and "31922" in hangs.error["message"]
-        missing = first_missing(hangs, epoch_ms() + 5_000)
-        assert missing is not None and missing.name == "socket" and "stream path" in missing.why
-        assert 31922 in far.codes() and hangs.transcript == ()
+@pytest.mark.parametrize("direction", ["out", "in"])
+async def test_a_stream_that_does_not_come_about_is_told_and_twilios_own_voice_goes_on(
+    tmp_path: Path, direction: str
+) -> None:
+    """Pains A1, A2; trap 1.5/socket-errors: Twilio's number is in the call's record at once, and nobody waits in
+    silence until the time for a stream is over."""
+    changes = {"inbound_policy": "open", "inbound_greeting": "Hello there."}
+    async with live(tmp_path, wait_speed=1, changes=changes, settings={"plain_ws": False}) as at:
+        began = epoch_ms()
+        call, far = await (at.dial(SINK, "Hello there.") if direction == "out" else ring_in(at))
+        goes_on = await at.until(call, lambda call: "voice" in call.rungs or not call.live)
+        assert goes_on.live and goes_on.media == "native" and epoch_ms() - began < 8_000
+        assert goes_on.error is not None and "31922" in goes_on.error["message"] and 31922 in far.codes()
+        heard = await at.until(call, lambda call: "heard" in call.rungs or not call.live)
+        assert [line.text for line in heard.transcript] == ["Hello there."]
+        types = await at.types(call)
+        assert types.count("call.voice") == 1 and "stream.opened" not in types
+        assert first_missing(heard, epoch_ms()) is None
+        await at.engine.speak(call.call_id, "Can you hear me?", "cli")
+        await at.engine.end(call.call_id, "cli")
+        await far.until_over()
 
 
 # who speaks

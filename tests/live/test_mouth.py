@@ -437,6 +437,23 @@ async def test_what_a_program_asked_for_is_said_once_the_caller_who_talked_over_
 
 
 @virtual_time
+@pytest.mark.parametrize("keep", [False, True])
+async def test_what_a_program_asked_for_and_nobody_heard_is_said_again(keep: bool) -> None:
+    """The caller began to speak in the same moment."""
+    async with bench() as it:
+        asked, after = it.mouth.say("Your table is booked.", wanted=True), it.mouth.say("And paid.", wanted=True)
+        while not it.mouth.speaking:
+            await asyncio.sleep(0.01)
+        it.mouth.interrupted("the caller interrupted", keep=keep)
+        assert not asked.done.done()
+        it.mouth.caller_over()
+        assert (await asked.done, await after.done) == ("heard", "heard")
+        said = [fact.data["text"] for fact in it.facts if fact.type == "say.queued"]
+        assert said == ["Your table is booked.", "And paid.", "Your table is booked."]
+        assert it.voice.asked[-2:] == ["Your table is booked.", "And paid."]
+
+
+@virtual_time
 async def test_a_line_that_was_broken_off_for_nothing_comes_before_what_waits() -> None:
     async with bench() as it:
         playing = it.mouth.say(LONG, kind="reply")
