@@ -194,7 +194,7 @@ class Speaking(ABC):
             self._interrupted()
 
     def _unsaid(self, keep: bool) -> None:
-        """What somebody asked for and of which nothing was heard is said once more. Without `keep` nothing goes on."""
+        """What was asked for and not heard at all is said once more. Without `keep` nothing goes on."""
         again = [line for line in self._broken if line.stays and not line.heard_text]
         self._broken = [line for line in self._broken if line not in again]
         self._say_first(again)

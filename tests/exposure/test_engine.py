@@ -257,7 +257,10 @@ class Alone:
         assert self._task.done()
 
 
-TWILIO = "provider: twilio\ntwilio: {account_sid: AC11111111111111111111111111111111, auth_token: t}\nfrom_number: '+15550100142'\n"
+TWILIO = (
+    "provider: twilio\ntwilio: {account_sid: AC11111111111111111111111111111111, auth_token: t}\n"
+    "from_number: '+15550100142'\n"
+)
 
 
 @pytest.mark.parametrize("where", ["http://127.0.0.1:8080", "https://192.168.1.5", "https://desk.local"])

@@ -14,7 +14,10 @@ from engine.exposure.reach import carrier_is_near, refused, tunnel_kind, unreach
 from engine.exposure.repoint import may_repoint
 from engine.host import open_engine
 
-TWILIO = "provider: twilio\ntwilio: {account_sid: AC11111111111111111111111111111111, auth_token: t}\nfrom_number: '+15550100142'\n"
+TWILIO = (
+    "provider: twilio\ntwilio: {account_sid: AC11111111111111111111111111111111, auth_token: t}\n"
+    "from_number: '+15550100142'\n"
+)
 LOCAL_HOSTS = [
     "127.0.0.1",
     "127.8.8.8",

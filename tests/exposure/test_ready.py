@@ -16,7 +16,10 @@ from tests.exposure.tailnet import Tailnet
 
 __all__ = ["home", "run"]
 
-TWILIO = "provider: twilio\ntwilio: {account_sid: AC11111111111111111111111111111111, auth_token: t}\nfrom_number: '+15550100142'\n"
+TWILIO = (
+    "provider: twilio\ntwilio: {account_sid: AC11111111111111111111111111111111, auth_token: t}\n"
+    "from_number: '+15550100142'\n"
+)
 
 
 def check(folder: Path, text: str, env: dict[str, str] | None = None) -> Check:

@@ -442,7 +442,7 @@ async def test_what_a_program_asked_for_and_nobody_heard_is_said_again(keep: boo
     """The caller began to speak in the same moment."""
     async with bench() as it:
         asked, after = it.mouth.say("Your table is booked.", wanted=True), it.mouth.say("And paid.", wanted=True)
-        while not it.mouth.speaking:
+        while not it.mouth.speaking:  # noqa: ASYNC110 - virtual time
             await asyncio.sleep(0.01)
         it.mouth.interrupted("the caller interrupted", keep=keep)
         assert not asked.done.done()
