@@ -85,15 +85,18 @@ class CarrierEvents:
             return await self._noted(call, event)
         if call is None and event.type == "incoming":
             return await self._incoming(event)
+        if call is not None and not call.live and event.cost:
+            return await self._noted(call, event)  # our own hang-up was quicker than the carrier's word of the end
         if call is None or not call.live:
             return await self._reply(call, event)
         return await self._known(call, event)
 
     async def _noted(self, call: Call | None, event: CarrierEvent) -> Outcome:
         """What belongs to no call, or to one that may be over."""
-        if call is None or event.type != "cost":
+        if call is None or not event.cost:
             return Outcome((), None, f"nothing: {event.detail or 'no call matches this cost'}")
-        seconds = {"billedSeconds": event.duration_s} if event.duration_s is not None else {}
+        billed = event.type == "cost" and event.duration_s is not None
+        seconds = {"billedSeconds": event.duration_s} if billed else {}
         await self._recorder.record(Draft("call.cost", call.call_id, {"total": event.cost, **seconds}))
         return Outcome((), call.call_id, f"cost: {event.cost}")
 

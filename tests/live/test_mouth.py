@@ -436,13 +436,10 @@ async def test_what_a_program_asked_for_is_said_once_the_caller_who_talked_over_
         assert (await playing.done, await asked.done) == ("cut", "heard")
 
 
-@virtual_time
-@pytest.mark.parametrize("keep", [False, True])
-async def test_what_a_program_asked_for_and_nobody_heard_is_said_again(keep: bool) -> None:
-    """The caller began to speak in the same moment."""
+async def _said_again(keep: bool) -> None:
     async with bench() as it:
         asked, after = it.mouth.say("Your table is booked.", wanted=True), it.mouth.say("And paid.", wanted=True)
-        while not it.mouth.speaking:  # noqa: ASYNC110 - virtual time
+        while not it.mouth.speaking:
             await asyncio.sleep(0.01)
         it.mouth.interrupted("the caller interrupted", keep=keep)
         assert not asked.done.done()
@@ -451,6 +448,13 @@ async def test_what_a_program_asked_for_and_nobody_heard_is_said_again(keep: boo
         said = [fact.data["text"] for fact in it.facts if fact.type == "say.queued"]
         assert said == ["Your table is booked.", "And paid.", "Your table is booked."]
         assert it.voice.asked[-2:] == ["Your table is booked.", "And paid."]
+
+
+@virtual_time
+async def test_what_a_program_asked_for_and_nobody_heard_is_said_again() -> None:
+    """The caller began to speak in the same moment."""
+    await _said_again(keep=False)
+    await _said_again(keep=True)
 
 
 @virtual_time
