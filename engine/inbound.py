@@ -68,6 +68,8 @@ class CarrierEvents:
         self._webhook_url = webhook_url
         self._parts = parts
         self._locks = KeyedLock()
+        self._tells_keys_twice = not carrier.capabilities.answers_by_reply
+        """By the stream and by a webhook."""
 
     async def act(self, event: CarrierEvent) -> Outcome:
         """Do what a verified event asks for; its facts are stored when this returns."""
@@ -142,7 +144,7 @@ class CarrierEvents:
             drafts.append(Draft(_STATE_FACTS[event.type], call.call_id))
         if event.type in ("answered", "machine"):
             drafts += notice.started(call)
-        elif event.type == "dtmf" and live is not None and live.streaming:
+        elif event.type == "dtmf" and live is not None and live.streaming and self._tells_keys_twice:
             return "nothing: the stream tells the keys", drafts
         elif event.type == "trouble":
             drafts.append(Draft("call.error", call.call_id, {"code": "carrier_setup", "message": event.detail}))

@@ -439,8 +439,8 @@ async def test_what_a_program_asked_for_is_said_once_the_caller_who_talked_over_
 async def _said_again(keep: bool) -> None:
     async with bench() as it:
         asked, after = it.mouth.say("Your table is booked.", wanted=True), it.mouth.say("And paid.", wanted=True)
-        while not it.mouth.speaking:
-            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)
+        assert it.mouth.speaking
         it.mouth.interrupted("the caller interrupted", keep=keep)
         assert not asked.done.done()
         it.mouth.caller_over()
