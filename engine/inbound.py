@@ -140,6 +140,8 @@ class CarrierEvents:
             drafts.append(Draft("call.renamed", call.call_id, names))
         if live is not None:
             drafts += live.machine.verdict(event.answered_by)
+        if live is not None and live.is_stale(event):
+            return "nothing: it is of an earlier turn, which was told", drafts
         if event.type in _STATE_FACTS:
             drafts.append(Draft(_STATE_FACTS[event.type], call.call_id))
         if event.type in ("answered", "machine"):
