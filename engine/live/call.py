@@ -223,6 +223,10 @@ class LiveCall:
         if event.type == "transfer_over" and not event.reached:
             self.come_back()
 
+    def is_stale(self, event: CarrierEvent) -> bool:
+        """What the carrier heard is of an earlier turn, and was told then."""
+        return self._native is not None and self._native.is_stale(event)
+
     def document(self, event: CarrierEvent) -> Document:
         """What a carrier that speaks by itself does next. With the first document go our first words."""
         if self._native is None:

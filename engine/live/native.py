@@ -27,6 +27,10 @@ GONE_SECONDS: Final = 3.0
 """How long the carrier may take to tell the end of a call that it has called over."""
 
 
+_RESULTS: Final = ("speech", "dtmf", "silence")
+"""What a document that listens ends with."""
+
+
 class Native:
     """Mouth and ears of one such call."""
 
@@ -45,6 +49,7 @@ class Native:
         self._inline = call.media == "inline"
         self._news = asyncio.Event()
         self._gone = False
+        self._stale: CarrierEvent | None = None
         post, now_ms = parts.recorder.post, parts.now_ms
         self._documents = Documents(call.call_id, parts.webhook_url)
         self.mouth = NativeMouth(
@@ -63,9 +68,19 @@ class Native:
             # Taken up again after a restart: what the carrier executes now was told by somebody who is gone.
             self.mouth.open(hush=call.media == "native" and call.mode == "conversation")
 
+    def is_stale(self, event: CarrierEvent) -> bool:
+        """Whether this is what an earlier document had ended with, told late or once more."""
+        return event is self._stale or (event.type in _RESULTS and self._documents.is_stale(event.turn))
+
     def take_note(self, event: CarrierEvent) -> None:
         """The carrier said something about this call."""
         self._news.set()
+        if self.is_stale(event):
+            log.info("call %s: a late %s of an earlier document is left alone", self._call_id, event.type)
+            self._stale = event
+            return
+        if event.type in _RESULTS:
+            self._documents.use(event.turn)
         told = self._documents.find(event.turn)
         late = self._documents.is_late(event.turn)
         if told is not None:
@@ -95,7 +110,7 @@ class Native:
     def document(self, event: CarrierEvent) -> Document:
         """What the carrier does next. Where it is told of the call for the first time, perhaps once more, it has not
         said yet what we believe it says."""
-        late = self._documents.is_late(event.turn)
+        late = self._documents.is_late(event.turn) or event is self._stale
         again = event.type in ("incoming", "initiated", "answered")
         return self.mouth.document(late=late, again=again, token=event.turn)
 

@@ -37,6 +37,9 @@ class Documents:
         self._webhook_url = webhook_url
         self._told: OrderedDict[str, Told] = OrderedDict()
         self._count = 0
+        self._used: OrderedDict[str, None] = OrderedDict()
+        """Tokens of documents that ended with what was heard in them."""
+        self._newest_used = 0
         self.current: Told | None = None
 
     def tell(self, line: Utterance | None) -> tuple[Told, Document]:
@@ -63,6 +66,24 @@ class Documents:
         """Whether it is from a document that was replaced meanwhile."""
         told = self.find(token)
         return told is not None and self.current is not None and told.number < self.current.number
+
+    def is_stale(self, token: str) -> bool:
+        """Whether what a document ended with was told before, or something of a newer one was: it was in order then,
+        and is no words of now. A document that was merely replaced may still end with the caller's words."""
+        if not token:
+            return False
+        told = self.find(token)
+        return token in self._used or (told.number if told is not None else 0) < self._newest_used
+
+    def use(self, token: str) -> None:
+        """A document has ended with this: it does so once."""
+        told = self.find(token)
+        if not token:
+            return
+        self._used[token] = None
+        while len(self._used) > KEEP:
+            self._used.popitem(last=False)
+        self._newest_used = max(self._newest_used, told.number if told is not None else 0)
 
     def _document(self, token: str, line: Utterance | None) -> Document:
         if line is not None and line.kind == "keys":

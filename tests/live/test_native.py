@@ -336,6 +336,28 @@ async def test_words_that_crossed_the_answer_to_earlier_ones_silence_it_and_are_
         )
 
 
+@pytest.mark.parametrize("kind", ["speech", "dtmf", "silence"])
+async def test_what_an_older_turn_ended_with_and_comes_late_is_no_new_turn(tmp_path: Path, kind: str) -> None:
+    """Turn tokens are good once: a result that comes again, or behind one of a newer turn, is nothing new."""
+    more = {"speech": {"text": "Words of before."}, "dtmf": {"digits": "7"}, "silence": {}}[kind]
+    async with table(tmp_path, brain=Says("One.", "Two.", "Three."), **NATIVE) as at:
+        line = await dial(at)
+        await line.heard(HELLO)
+        first = line.turn
+        await line.tell("speech", text="The first thing.")
+        await line.heard("One.")
+        before = await at.types(line.call)
+        current = line.turn
+        document = await at.tell(kind, sid(line.call), turn=first, wants_document=True, **more)
+        assert [verb["verb"] for verb in document] == ["Listen"] and not document[0]["prompt"]
+        news = [type_ for type_ in (await at.types(line.call))[len(before) :] if type_ != "webhook.received"]
+        assert news == [], "nothing was heard, pressed or interrupted"
+        line.turn = current
+        await line.tell("speech", text="The second thing.")
+        said = [said.text for said in at.now(line.call).transcript if said.speaker == "caller"]
+        assert said == ["The first thing.", "The second thing."]
+
+
 # questions
 
 
