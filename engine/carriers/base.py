@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from engine.calls import Direction, State
 from engine.media.wire import MediaWire
@@ -345,6 +345,14 @@ class CarrierStatus:
     duration_s: int | None = None
     """How long an ended call was connected, in seconds."""
     facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@runtime_checkable
+class ShowsTransfers(Protocol):
+    """A carrier that can be asked whether a caller was put through."""
+
+    async def transferred(self, provider_call_id: str, transfer: Transfer, asked_at: int) -> str:
+        """How the leg of a transfer that was asked for at `asked_at` (epoch ms) stands; "" where there is none."""
 
 
 class Carrier(Protocol):

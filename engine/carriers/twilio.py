@@ -32,7 +32,7 @@ from engine.carriers.base import (
     WebhookRequest,
 )
 from engine.carriers.links import link
-from engine.carriers.twilio_account import Access, Account, OwnNumber, lost_call, to_status
+from engine.carriers.twilio_account import Access, Account, OwnNumber, lost_call, other_leg, to_status
 from engine.carriers.twilio_errors import WRONG_STATE
 from engine.carriers.twilio_signature import SigningKeys
 from engine.clock import epoch_ms
@@ -181,6 +181,11 @@ class TwilioCarrier:
 
     async def transfer(self, provider_call_id: str, transfer: Transfer) -> None:
         await self._give(provider_call_id, "transfer the call", (transfer,))
+
+    async def transferred(self, provider_call_id: str, transfer: Transfer, asked_at: int) -> str:
+        """A transfer is a call of its own at Twilio, a child of the caller's."""
+        calls = await self._rest.calls(transfer.caller_id, transfer.to_number)
+        return other_leg(calls, _sid(provider_call_id), asked_at, self._rest.ahead_ms)
 
     async def reopen_stream(self, call: Streamless, connect: Connect) -> None:
         await self._give(call.provider_call_id, "open the stream again", (connect,))

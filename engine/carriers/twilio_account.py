@@ -17,6 +17,8 @@ FIT_BEFORE_MS: Final = 15_000
 FIT_AFTER_MS: Final = 60_000
 """A lost dial's call was made at Twilio between so long before (clocks differ, Twilio's dates are whole seconds) and
 so long after we wrote the dial down: the request has a limit of its own, well below."""
+LEG_BEFORE_MS: Final = 3_000
+"""Clocks differ, and Twilio's dates are whole seconds."""
 _REASONS: Final[Mapping[str, State]] = {
     "completed": State.COMPLETED,
     "busy": State.BUSY,
@@ -45,6 +47,8 @@ class TwilioCall:
     sid: str
     status: str
     direction: str = ""
+    parent_sid: str = ""
+    """The call that this one is a leg of: a caller who was put through has one."""
     from_number: str = ""
     to_number: str = ""
     made_at: int | None = None
@@ -110,6 +114,14 @@ def lost_call(calls: Sequence[TwilioCall], lost: LostDial, ahead_ms: int) -> str
         and -FIT_BEFORE_MS <= (call.made_at or dialled) - dialled <= FIT_AFTER_MS
     ]
     return min(fits)[1] if fits else None
+
+
+def other_leg(calls: Sequence[TwilioCall], provider_call_id: str, asked_at: int, ahead_ms: int) -> str:
+    """How the leg of a call to somebody else stands, that was made at or after `asked_at` (epoch ms) by our clock;
+    "" where there is none."""
+    since = asked_at + ahead_ms - LEG_BEFORE_MS
+    made = (call for call in calls if call.parent_sid == provider_call_id and (call.made_at or since) >= since)
+    return next((call.status for call in made), "")
 
 
 def alert(sid: str, code: str, level: str, text: str, link: str, at: int | None, url: str) -> Alert:

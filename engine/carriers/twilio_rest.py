@@ -217,6 +217,7 @@ def _call(found: Any) -> TwilioCall:
         sid=sid,
         status=status,
         direction=plain(found.direction),
+        parent_sid=plain(found.parent_call_sid),
         from_number=plain(found._from),
         to_number=plain(found.to),
         made_at=_epoch_ms(found.date_created or found.start_time),

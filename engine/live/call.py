@@ -525,7 +525,7 @@ class LiveCall:
             self.mouth.give_up()
 
     def _callers_answer_counts(self) -> bool:
-        return not (self.machine.talks or self.handover.away or self._over.is_set())
+        return not (self.machine.talks or self.handover.left or self._over.is_set())
 
     def wants_answer(self) -> bool:
         """What the caller says now is for the agent to answer (engine.live.realtime.Holds)."""
@@ -565,7 +565,7 @@ class LiveCall:
             return
         self._caller_means_it()
         self.replies.caller_quiet()
-        if self.machine.talks or self.handover.away:
+        if self.machine.talks or self.handover.left:
             return
         if self._questions.waiting:
             self._questions.offer(text, after, clock)

@@ -15,8 +15,9 @@ from typing import Final, Literal, Protocol
 from engine.api import Refusal, Slug
 from engine.calls import Call, Draft, State
 from engine.calls.policy import digits_of, is_e164
-from engine.carriers.base import Carrier, CarrierError, CarrierEvent, Transfer
+from engine.carriers.base import Carrier, CarrierError, CarrierEvent, ShowsTransfers, Transfer
 from engine.carriers.links import link
+from engine.clock import epoch_ms
 from engine.config import Config
 from engine.recorder import Recorder
 from engine.store import StoreError
@@ -43,6 +44,12 @@ class Handover:
     def away(self) -> bool:
         """Our stream may end: it is not lost, and must not be opened again."""
         return bool(self.to)
+
+    @property
+    def left(self) -> bool:
+        """The caller is not with us, as far as we know: while the carrier has not said so they are, and are
+        answered."""
+        return self.away and self._recorded
 
     def begin(self, to: str, by: str) -> None:
         """The carrier is about to be asked."""
@@ -156,14 +163,36 @@ class Transfers:
         )
 
     async def _ask(self, live: Handed, call: Call, order: Transfer) -> None:
+        asked_at = epoch_ms()
         try:
             async with live.orders:  # a document that is on its way would fetch the caller back
                 await self._carrier.transfer(call.provider_call_id or "", order)
         except CarrierError as error:
-            if error.kind == "unknown" and await self._has_gone(live, call):
+            if error.kind != "unknown":
+                raise _refusal(error) from error
+            facts = {"code": "outcome_unknown", "message": f"nobody knows whether the caller is put through: {error}"}
+            self._recorder.post(Draft("call.error", live.call_id, facts))
+            if await self._has_gone(live, call):
                 log.warning("call %s: the transfer happened although the carrier did not say so", live.call_id)
                 return
-            raise _refusal(error, live.call_id) from error
+            known = await self._known(live, call, order, asked_at)
+            if known is None:
+                return
+            raise _unknown(error, live.call_id, order.to_number, known) from error
+
+    async def _known(self, live: Handed, call: Call, order: Transfer, asked_at: int) -> str | None:
+        """What the carrier knows of a transfer whose outcome we do not; None when the caller was put through."""
+        if not isinstance(self._carrier, ShowsTransfers):
+            return "the caller is still with us"
+        try:
+            leg = await self._carrier.transferred(call.provider_call_id or "", order, asked_at)
+        except CarrierError as error:
+            log.warning("call %s: the carrier was asked about the transfer and did not say: %s", live.call_id, error)
+            return "the caller is still with us, and the carrier does not say more"
+        if not leg:
+            return f"the caller is still with us, and the carrier shows no call to {order.to_number}"
+        log.warning("call %s: the transfer happened: the carrier shows a leg that is %s", live.call_id, leg)
+        return None
 
     @staticmethod
     async def _has_gone(live: Handed, call: Call) -> bool:
@@ -185,8 +214,15 @@ async def _ended(live: Handed) -> Literal[True]:
     return True
 
 
-def _refusal(error: CarrierError, call_id: str) -> Refusal:
-    codes: dict[str, Slug] = {"gone": "call_ended", "unknown": "outcome_unknown"}
-    said = "may or may not have been" if error.kind == "unknown" else "was not"
-    code, what = codes.get(error.kind, "carrier_refused"), f"the call {said} transferred: {error}"
-    return Refusal(code, what, error.hint, call_id=call_id if code == "outcome_unknown" else "")
+def _refusal(error: CarrierError) -> Refusal:
+    code: Slug = "call_ended" if error.kind == "gone" else "carrier_refused"
+    return Refusal(code, f"the call was not transferred: {error}", error.hint)
+
+
+def _unknown(error: CarrierError, call_id: str, to: str, known: str) -> Refusal:
+    return Refusal(
+        "outcome_unknown",
+        f"the carrier did not say whether it transferred the call ({error}); {known}",
+        f"the agent goes on; before you try again see `voicecall status --call-id {call_id}`: {to} might ring twice",
+        call_id=call_id,
+    )

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
+
+from engine.api import Refusal
 from engine.calls import Cursor, State
 from tests.carriers.twilio_far import OUR_NUMBER
 from tests.engine.twilio_rig import BUSY, COLLEAGUE, LIMIT_S, MACHINE, SINK, live
@@ -113,3 +116,36 @@ async def test_reports_of_a_stream_belong_to_its_call(tmp_path: Path) -> None:
                 if "stream-stopped" in matched:
                     break
         assert matched["stream-started"] == matched["stream-stopped"] == call.call_id
+
+
+async def test_a_transfer_that_twilio_did_not_answer_is_looked_up_told_and_the_agent_goes_on(tmp_path: Path) -> None:
+    async with live(tmp_path) as at:
+        call, far = await at.dial(SINK, "Hello there.")
+        await at.until(call, lambda call: "heard" in call.rungs)
+        at.far.fail("update", "lost-before")
+        with pytest.raises(Refusal) as refused:
+            await at.engine.transfer(call.call_id, COLLEAGUE, "cli")
+        assert refused.value.code == "outcome_unknown"
+        assert f"no call to {COLLEAGUE}" in refused.value.error and "twice" in refused.value.hint
+        now = at.engine.call(call.call_id)
+        assert now is not None and now.error is not None and now.error["code"] == "outcome_unknown"
+        assert not now.transferred_to and not far.transfers
+        await at.engine.speak(call.call_id, "I am still here.", "cli")
+
+
+async def test_a_transfer_whose_answer_was_lost_is_known_by_the_leg_that_twilio_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with live(tmp_path) as at:
+        call, far = await at.dial(SINK, "Hello there.")
+
+        async def no_sign(live: object, call: object) -> bool:
+            await far.until(lambda: far.transfers)
+            return False
+
+        monkeypatch.setattr("engine.live.transfer.Transfers._has_gone", staticmethod(no_sign))
+        await at.until(call, lambda call: "heard" in call.rungs)
+        at.far.fail("update", "lost-after")
+        await at.engine.transfer(call.call_id, COLLEAGUE, "cli")
+        now = at.engine.call(call.call_id)
+        assert now is not None and (now.transferred_to == COLLEAGUE or not now.live) and len(far.transfers) == 1

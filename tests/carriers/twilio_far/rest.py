@@ -140,11 +140,12 @@ async def _list(asked: Asked) -> tuple[int, Any]:
     to, from_ = one(asked.query, "To"), one(asked.query, "From")
     status = one(asked.query, "Status")
     found = [
-        call.state
+        state
         for call in reversed(asked.far.calls.values())
-        if (not to or call.state.to_number == to)
-        and (not from_ or call.state.from_number == from_)
-        and (not status or call.state.status == status)
+        for state in (*reversed(call.transfers), call.state)
+        if (not to or state.to_number == to)
+        and (not from_ or state.from_number == from_)
+        and (not status or state.status == status)
     ]
     if asked.far.empty_lists:
         asked.far.empty_lists -= 1
