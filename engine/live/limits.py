@@ -42,7 +42,8 @@ class Limits:
             await asyncio.sleep(left - warning)
             facts = {"secondsLeft": round(warning)}
             self._parts.recorder.post(Draft("call.near_limit", self._call_id, facts))
-        await asyncio.sleep(self._seconds_left())
+            left = warning
+        await asyncio.sleep(left)
         self._hang_up(State.TIMEOUT, "the call reached max_duration_seconds")
 
     def _needs_stream(self) -> bool:

@@ -98,7 +98,7 @@ async def test_a_live_call_outlives_a_killed_engine(desk: Desk) -> None:
             page = await client.events(Cursor((await client.backlog(0)).cursor.generation, 0), call_id, limit=5000)
         assert (record["state"], record["endReason"]) == ("hangup-bot", "hangup-bot")
         assert [line["text"] for line in record["transcript"]] == ["Hello there.", "I am back."]  # type: ignore[attr-defined]
-        assert fold(page.events)[call_id].to_json() == record
+        assert {**fold(page.events)[call_id].to_json(), "attention": []} == record
         assert [event.type for event in page.events].count("call.answered") == 1
         serving.send_signal(signal.SIGTERM)
         assert await serving.wait() == 0

@@ -140,7 +140,8 @@ async def test_a_socket_that_does_not_come_back_ends_the_call(tmp_path: Path) ->
         at.far.fail("streaming_start", "403", 5)
         (await far.until_stream()).lose()
         ended = await at.until(call, lambda call: not call.live)
-        assert ended.end_reason is State.ERROR and "stream was lost" in (await at.facts(call))[-1][1]["detail"]
+        (end,) = [data for type_, data in await at.facts(call) if type_ == "call.ended"]
+        assert ended.end_reason is State.ERROR and "stream was lost" in end["detail"]
         await far.until_over()
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from engine.book import CallBook
-from engine.calls import Event, State
+from engine.calls import Draft, Event, State
 from engine.clock import epoch_ms
 from engine.config import Config, parse_config
 from engine.live.limits import STREAM_SECONDS, Limits
@@ -23,21 +23,29 @@ class Case:
     answered: asyncio.Event = field(default_factory=asyncio.Event)
     streaming: asyncio.Event = field(default_factory=asyncio.Event)
     ended: list[tuple[State, str]] = field(default_factory=list)
+    told: list[Draft] = field(default_factory=list)
 
     def limits(self) -> Limits:
         config: Config = parse_config(b"", None, {}).config.model_copy(update=self.changes)
         book = CallBook()
         book.take([Event(1, epoch_ms() - self.age_ms, "c", "call.initiated", {"direction": self.direction})])
 
+        told = self.told
+
+        class Recorder:
+            def post(self, *drafts: Draft) -> None:
+                told.extend(drafts)
+
         @dataclass
         class Borrowed:
             config: Config
             book: CallBook
+            recorder: Recorder
 
             def hang_up(self_, call_id: str, reason: State, by: str, detail: str = "") -> None:  # noqa: N805
                 self.ended.append((reason, detail))
 
-        return Limits("c", cast(Parts, Borrowed(config, book)), self.answered, self.streaming)
+        return Limits("c", cast(Parts, Borrowed(config, book, Recorder())), self.answered, self.streaming)
 
 
 @virtual_time
