@@ -54,6 +54,8 @@ UNKNOWN_LOOK: Final = Look("?", "unknown", "dim", "lost")
 """A call that was live when the engine was last heard of."""
 WAITING_LOOK: Final = Look("◈", "waiting", "warn", "wait", "waits to be let in")
 """A caller whom nobody knows, until somebody decides."""
+REFUSED_LOOK: Final = Look("✗", "refused", "ended", "no", "was not let in")
+"""A caller who was turned away before anybody answered."""
 AWAY_LOOK: Final = Look("⇢", "away", "warn", "away", "put through")
 """A caller who talks to another number instead of us."""
 SPEAKER_LOOKS: Final[Mapping[Speaker, Look]] = {
@@ -89,6 +91,8 @@ def look_of(call: Call, *, adrift: bool = False) -> Look:
         return UNKNOWN_LOOK
     if call.live and call.waiting:
         return WAITING_LOOK
+    if call.refused:
+        return REFUSED_LOOK
     return AWAY_LOOK if call.live and call.transferred_to else STATE_LOOKS[call.state]
 
 

@@ -14,7 +14,7 @@ from typing import Final
 from engine.api import Refusal
 from engine.book import CallBook
 from engine.calls import Call, Draft, State
-from engine.calls.policy import Admission, Decision, InboundPolicy, admit, digits_of
+from engine.calls.policy import Admission, Decision, InboundPolicy, admit, digits_of, is_number
 from engine.carriers.base import CarrierEvent, Document, Pause, Redirect, Reject
 from engine.carriers.links import link
 from engine.clock import epoch_ms
@@ -30,9 +30,12 @@ ASK_SECONDS: Final = 2
 """How often the carrier asks meanwhile, which is how late a decision may be noticed."""
 MAX_WAITING: Final = 8
 """Callers who may wait at the same time: more than a person can decide about, and no more than a flood may cost."""
+MAX_WAITING_EACH: Final = 2
+"""Calls of one number that may wait at the same time, so that no one caller keeps the others out."""
 KEEP_DECIDED: Final = 100
 """Decisions of which it is still known who made them."""
 FULL: Final = f"{MAX_WAITING} callers wait already for somebody to let them in"
+FULL_EACH: Final = f"{MAX_WAITING_EACH} calls of this number wait already for somebody to let them in"
 UNDECIDED: Final = f"nobody let the caller in within {WAIT_SECONDS} s"
 UNWATCHED: Final = f"{UNDECIDED}: no console was attached"
 REFUSED: Final = "the caller was not let in"
@@ -99,13 +102,15 @@ class WaitingRoom:
         """Who was let in for good: digits -> the number as it is written."""
         self._leaves: dict[str, asyncio.Event] = {}
         """Who has a place -> set when they wait no more."""
+        self._places: dict[str, str] = {}
+        """Who has a place -> their number."""
         self._timers: set[asyncio.Task[None]] = set()
         self._locks = KeyedLock()
         self._decided: dict[str, tuple[Decision, str]] = {}
 
     def restore(self, always: Iterable[str]) -> None:
         """After a start: the numbers that the log lets in for good, and the time that is left to who waits still."""
-        self._always = {digits: number for number in always if (digits := digits_of(number))}
+        self._always = {digits_of(number): number for number in always if is_number(number)}
         for call in self._book.live():
             if call.waiting:
                 since = call.rungs.get("waiting", call.started_at)
@@ -118,22 +123,35 @@ class WaitingRoom:
 
     async def take_in(self, call_id: str, begun: Sequence[Draft], event: CarrierEvent) -> bool:
         """Record a call (`begun`) and that its caller waits. False when too many wait: then nothing is recorded."""
-        if len(self._leaves) >= MAX_WAITING:
+        if self.full(event.from_number):
             return False
         facts = waiting_facts(event, self._book.all())
         self._leaves[call_id] = asyncio.Event()
+        self._places[call_id] = _known_by(event.from_number)
         try:
             await self._recorder.record(*begun, Draft("call.waiting", call_id, facts))
         except BaseException:
-            del self._leaves[call_id]
+            self._give_up_place(call_id)
             raise
         self._take_place(call_id, WAIT_SECONDS)
         return True
 
+    def full(self, caller: str) -> str:
+        """Why there is no place for a caller now; "" when there is one."""
+        if len(self._leaves) >= MAX_WAITING:
+            return FULL
+        name = _known_by(caller)
+        mine = sum(1 for other in self._places.values() if other == name)
+        return FULL_EACH if mine >= MAX_WAITING_EACH else ""
+
+    def _give_up_place(self, call_id: str) -> asyncio.Event | None:
+        self._places.pop(call_id, None)
+        return self._leaves.pop(call_id, None)
+
     def changed(self, before: Call | None, after: Call) -> None:
         """The log says something new of a call."""
         if before is not None and before.waiting and not after.waiting:
-            leaves = self._leaves.pop(after.call_id, None)
+            leaves = self._give_up_place(after.call_id)
             if leaves is not None:
                 leaves.set()
 
@@ -144,10 +162,13 @@ class WaitingRoom:
             raise Refusal("call_not_found", f"there is no call {call_id}", "`voicecall status` lists the calls")
         async with self._locks.hold(call.call_id):
             call = self._waiting(call.call_id)
-            if verdict == "always" and not digits_of(call.from_number):
+            if verdict == "always" and not is_number(call.from_number):
+                hides = (
+                    "the caller hides the number" if not call.from_number else "the caller shows no telephone number"
+                )
                 raise Refusal(
                     "not_supported",
-                    "the caller hides the number, so there is nothing to know them by the next time",
+                    f"{hides}, so there is nothing to know them by the next time",
                     "let them in once",
                 )
             try:
@@ -214,8 +235,9 @@ class WaitingRoom:
         call = self._book.get(call_id)
         leaves = self._leaves.setdefault(call_id, asyncio.Event())
         if call is None or not call.waiting:  # gone while it was written down
-            self._leaves.pop(call_id, None)
+            self._give_up_place(call_id)
             return
+        self._places.setdefault(call_id, _known_by(call.from_number))
         timer = asyncio.create_task(self._give_time(call_id, seconds, leaves), name=f"waiting {call_id}")
         self._timers.add(timer)
         timer.add_done_callback(self._timers.discard)
@@ -238,3 +260,8 @@ class WaitingRoom:
             # Kept and tried again while the store fails: nobody must wait for ever.
             self._recorder.post(*decided(call_id, "no", "engine", why))
             await self._recorder.settle()
+
+
+def _known_by(caller: str) -> str:
+    """What makes calls those of one caller. Those who hide their number share their places."""
+    return digits_of(caller) if is_number(caller) else caller

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Final, Protocol
 
 from engine import admission
@@ -248,8 +249,21 @@ class CarrierEvents:
         return document
 
     async def _incoming(self, event: CarrierEvent) -> Outcome:
-        """A call that we did not place: let it in or refuse it, before any stream exists."""
+        """A call that we did not place. One for a number that the configuration does not name is told to be so: it
+        may be another number of the account, that leads here too."""
+        outcome = await self._let_in_or_not(event)
+        ours = {number for number in (self._operations.from_number, *self._config.numbers) if number}
+        if not ours or event.to_number in ours or self._carrier.name == "mock":
+            return outcome
+        log.warning(
+            "call %s: to %s, which is no number of the configuration", outcome.call_id, _shown(event.to_number)
+        )
+        return replace(outcome, effect=f"{outcome.effect}; not our number: {_shown(event.to_number)[:40]}")
+
+    async def _let_in_or_not(self, event: CarrierEvent) -> Outcome:
+        """Let a caller in or refuse them, before any stream exists."""
         call_id = str(uuid.uuid4())
+        event = replace(event, from_number=_shown(event.from_number), to_number=_shown(event.to_number))
         judged = self._waiting_room.judge(event.from_number)
         why = "the engine is stopping" if self._operations.stopping else ""
         if judged.verdict == "reject":
@@ -290,9 +304,14 @@ class CarrierEvents:
         """Let a caller whom nobody knows wait for a decision, if there is room."""
         if await self._waiting_room.take_in(call_id, begun, event):
             return await self._reply(self._book.get(call_id), event)
-        full = admission.FULL
+        full = self._waiting_room.full(event.from_number) or admission.FULL
         await self._recorder.record(*begun, *admission.turned_away(call_id, "engine", full, reason=State.BUSY))
         return Outcome((Reject("busy"),), call_id, f"document: reject as busy, {full}")
+
+
+def _shown(number: str) -> str:
+    """A number as it can be written down: who calls may send any characters."""
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in number)
 
 
 _FIXED: Final[Mapping[Kind, Document]] = {"nothing": (), "reject": admission.REJECT, "hang_up": (Hangup(),)}

@@ -51,9 +51,14 @@ async def _ask_engine(state_dir: Path, call_id: str | None) -> Sequence[Record]:
 def _read_log(state_dir: Path, call_id: str | None) -> Sequence[Record]:
     with open_history(state_dir) as history:
         if call_id is None:
-            return [call.to_json() for call in history.calls()]
+            return [_last_known(call.to_json()) for call in history.calls()]
         found = history.call(call_id)
-        return [] if found is None else [found.to_json()]
+        return [] if found is None else [_last_known(found.to_json())]
+
+
+def _last_known(record: dict[str, Any]) -> Record:
+    """A call that had not ended when the engine was last heard of says so."""
+    return {**record, "lastKnown": record["endedAt"] is None}
 
 
 def call_lines(calls: Sequence[Record], now: int | None) -> Iterator[str]:
@@ -65,7 +70,7 @@ def call_lines(calls: Sequence[Record], now: int | None) -> Iterator[str]:
     for call in calls:
         peer = call["from"] if call["direction"] == "inbound" else call["to"]
         yield (
-            f"{clean(call['callId']):<36}  {_state(call):<12} {call['direction']:<9} {clean(peer):<16} "
+            f"{clean(call['callId']):<36}  {_state(call, now):<12} {call['direction']:<9} {clean(peer):<16} "
             f"{_moment(call['startedAt'])} {_lasted(call, now):>7}"
         )
 
@@ -73,7 +78,11 @@ def call_lines(calls: Sequence[Record], now: int | None) -> Iterator[str]:
 def record_lines(call: Record, now: int | None) -> Iterator[str]:
     """One call for people: the facts, then what was said. `now` as for `call_lines`."""
     yield f"call       {clean(call['callId'])}"
-    yield f"state      {_state(call)}" + (f" (by {clean(call['endedBy'])})" if call.get("endedBy") else "")
+    yield f"state      {_state(call, now)}" + (f" (by {clean(call['endedBy'])})" if call.get("endedBy") else "")
+    if call.get("refused"):
+        yield f"refused    {clean(call['refused'])}"
+    if call.get("transferredTo") and call["endedAt"] is None:
+        yield f"with       {clean(call['transferredTo'])}, where the caller was put through"
     route = f"{clean(call['from']) or '?'} to {clean(call['to']) or '?'}"
     yield f"route      {call['direction']}, {route}, {call['mode']}"
     yield f"carrier    {clean(call['provider'])} {clean(call['providerCallId'] or '')}".rstrip()
@@ -89,9 +98,11 @@ def record_lines(call: Record, now: int | None) -> Iterator[str]:
         yield f"  {_moment(line['at'])[11:]} {line['speaker']:<9} {clean(line['text'])}{cut}"
 
 
-def _state(call: Record) -> str:
-    """A stranger who has to be let in asks for somebody to do so; see `voicecall admit`."""
-    return "waiting" if call.get("waiting") else str(call["state"])
+def _state(call: Record, now: int | None) -> str:
+    """In a word. A stranger who has to be let in asks for somebody to do so; see `voicecall admit`. Without an engine
+    (`now` is None) nobody knows what became of a call that had not ended."""
+    word = str(call.get("shown") or ("waiting" if call.get("waiting") else call["state"]))
+    return f"last {word}" if now is None and call["endedAt"] is None else word
 
 
 def _moment(at: int) -> str:

@@ -160,6 +160,7 @@ def _ended(call: Call, event: Event) -> Call:
         end_reason=reason,
         ended_at=event.at,
         ended_by=_text(event.data, "by"),
+        ended_why=_text(event.data, "detail"),
         transcript=lines,
         queued={},
         waiting=False,

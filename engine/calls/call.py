@@ -117,6 +117,8 @@ class Call:
     ended_at: int | None = None
     end_reason: State | None = None
     ended_by: str = ""
+    ended_why: str = ""
+    """The detail of the end, in words or in the carrier's own."""
     transcript: tuple[Line, ...] = ()
     """As the lines became known: the caller's at its end, so that what is answered stands last. See `in_order`."""
     queued: Mapping[str, Queued] = field(default_factory=dict)
@@ -139,6 +141,26 @@ class Call:
     @property
     def live(self) -> bool:
         return not self.state.terminal
+
+    @property
+    def refused(self) -> str:
+        """Why a caller was turned away before anybody answered; "" for every other call."""
+        if self.live or self.direction != "inbound" or self.answered_at is not None:
+            return ""
+        told = self.error is not None and self.error.get("code") == "inbound_refused"
+        unwanted = (
+            "waiting" in self.rungs and "admitted" not in self.rungs and self.ended_by not in ("caller", "carrier")
+        )
+        return (self.ended_why or "not let in") if told or unwanted else ""
+
+    @property
+    def shown(self) -> str:
+        """The state in a word for people: also what is no state of its own."""
+        if self.refused:
+            return "refused"
+        if self.live and self.waiting:
+            return "waiting"
+        return "transferred" if self.live and self.transferred_to else self.state.value
 
     @property
     def peer(self) -> str:
@@ -164,6 +186,8 @@ class Call:
             "direction": self.direction,
             "mode": self.mode,
             "state": self.state.value,
+            "shown": self.shown,
+            "refused": self.refused or None,
             "from": self.from_number,
             "to": self.to_number,
             "floor": self.floor,
@@ -178,6 +202,7 @@ class Call:
             "endedAt": self.ended_at,
             "endReason": self.end_reason.value if self.end_reason else None,
             "endedBy": self.ended_by or None,
+            "endedWhy": self.ended_why or None,
             "transcript": [line.to_json() for line in self.in_order if line.text],
             "turns": [dict(turn) for turn in self.turns],
             "dtmf": self.dtmf,

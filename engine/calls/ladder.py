@@ -52,6 +52,13 @@ _WHY_BY_CARRIER: Final[dict[str, str]] = {
     "understood": "the carrier has reported no words of the caller: silence, or its language is set to another one",
 }
 """The same where the carrier speaks and listens by itself."""
+_ENDED: Final = {
+    State.HANGUP_USER: "the other side hung up",
+    State.HANGUP_BOT: "we hung up",
+    State.TIMEOUT: "its time was over",
+    State.NO_ANSWER: "nobody answered",
+    State.VOICEMAIL: "an answering machine took it",
+}
 _DEAF: Final = "nobody hears the caller: see the call's speech.failed events"
 _OUTBOUND: Final = (
     ("dialled", 1_000),
@@ -141,8 +148,10 @@ def first_missing(call: Call, now: int) -> Rung | None:
 def _why(call: Call, name: str, late: bool) -> str:
     if not late:
         return ""
+    if call.refused:
+        return f"the caller was refused: {call.refused}"
     if call.state.terminal and call.state is not State.COMPLETED:
-        return f"the call ended first ({call.state.value})"
+        return f"the call ended first ({_ENDED.get(call.state, call.state.value)})"
     if call.state.terminal:
         return "the call ended first"
     return usual_why(call, name)

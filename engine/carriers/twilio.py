@@ -100,7 +100,7 @@ class TwilioCarrier:
         return twilio_signature.verify(request, self._keys, upgrade=True)
 
     def parse(self, request: WebhookRequest) -> CarrierEvent:
-        return twilio_wire.parse(request)
+        return twilio_wire.parse(request, self._access.account_sid)
 
     def render(self, document: Document) -> WebhookReply:
         return twilio_wire.render(document, voice=self._voice, language=self._language)

@@ -73,14 +73,18 @@ class _Asked:
         return replace(self.call, type=type_, raw_type=raw[:64], **more)
 
 
-def parse(request: WebhookRequest) -> CarrierEvent:
-    """Read a verified webhook. Raises ValueError for what can not be one of Twilio's."""
+def parse(request: WebhookRequest, account_sid: str = "") -> CarrierEvent:
+    """Read a verified webhook. Raises ValueError for what can not be one of Twilio's, or names another account than
+    `account_sid`: its calls are not ours to answer."""
     if len(request.body) > MAX_BODY:
         raise ValueError(f"the body is over {MAX_BODY} bytes")
     flow, query = read_link(request.url)
     form = dict(reversed(form_pairs(request.body)))
     if "CallSid" not in form and "Payload" in form:
         return _alert(form)
+    named = form.get("AccountSid", "")
+    if account_sid and named and named != account_sid:
+        raise ValueError(f"AccountSid {named[:40]!r} is not the account that is configured")
     asked = _Asked(form, query, _call(form, query))
     if flow == "status" or form.get("CallbackSource") == "call-progress-events":
         return _progress(asked)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
@@ -178,3 +178,26 @@ def test_a_live_call_that_hears_nothing_hangs_at_its_recognition_again() -> None
     assert rung is not None and rung.name == "stt" and "nobody hears" in rung.why
     assert first_missing(replace(call, deaf=False), START) is None
     assert [rung.state for rung in ladder(replace(call, state=State.ERROR), START) if rung.name == "stt"] == ["done"]
+
+
+def refused_call(**changes: Any) -> Call:
+    call = replace(make_call("inbound", signed=START, waiting=START + 5), state=State.HANGUP_BOT, ended_by="engine")
+    return replace(call, end_reason=State.HANGUP_BOT, ended_why="nobody let the caller in within 30 s", **changes)
+
+
+def test_a_caller_who_was_refused_is_shown_so_and_the_ladder_says_why_in_words() -> None:
+    call = refused_call()
+    assert (call.shown, call.to_json()["refused"]) == ("refused", "nobody let the caller in within 30 s")
+    assert call.to_json()["endReason"] == "hangup-bot", "by contract"
+    rung = first_missing(call, START + 40_000)
+    assert rung is not None and rung.why == "the caller was refused: nobody let the caller in within 30 s"
+    assert refused_call(answered_at=START + 9).shown == "hangup-bot"
+    gave_up = replace(call, ended_by="caller", state=State.HANGUP_USER)
+    assert gave_up.refused == ""
+    rung = first_missing(gave_up, START + 40_000)
+    assert rung is not None and "hangup" not in rung.why
+
+
+def test_a_caller_who_was_put_through_is_shown_so() -> None:
+    call = replace(make_call(), state=State.LISTENING, transferred_to="+15550100177")
+    assert (call.to_json()["state"], call.to_json()["shown"]) == ("listening", "transferred")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.calls.policy import InboundPolicy, admit, are_dtmf, digits_of, is_e164
+from engine.calls.policy import InboundPolicy, admit, are_dtmf, digits_of, is_e164, is_number
 
 ANNA, TOM = "+15550100101", "+15550100102"
 
@@ -43,7 +43,7 @@ def test_numbers_are_compared_whole(caller: str) -> None:
 @given(st.text(max_size=30), st.lists(st.text(max_size=30), max_size=4))
 def test_nobody_gets_in_who_is_not_listed_digit_by_digit(caller: str, allowed: list[str]) -> None:
     verdict = admit("allowlist", allowed, caller).verdict
-    listed = digits_of(caller) != "" and digits_of(caller) in map(digits_of, allowed)
+    listed = is_number(caller) and digits_of(caller) in map(digits_of, allowed)
     assert verdict == ("accept" if listed else "reject")
 
 
@@ -69,3 +69,17 @@ def test_keys(digits: str, fine: bool) -> None:
 @pytest.mark.parametrize("digits", ["1" * 65, "1 2", "1\n", "١"])
 def test_what_are_no_keys(digits: str) -> None:
     assert not are_dtmf(digits)
+
+
+@pytest.mark.parametrize(
+    "caller", [f"sip:{ANNA}@evil.example", f"\x1b[2J{ANNA}", f"Anna {ANNA}", ANNA + "\n", "+", "()"]
+)
+def test_what_merely_holds_the_digits_of_a_listed_number_is_not_that_number(caller: str) -> None:
+    assert not is_number(caller)
+    assert admit("allowlist", [ANNA], caller).verdict == "reject"
+    assert admit("pairing", [ANNA], caller).verdict == "ask"
+
+
+def test_numbers_may_be_written_as_people_write_them() -> None:
+    for number in ("+1 (555) 010-0142", "15550100142", "+49.30.123456"):
+        assert is_number(number)

@@ -369,3 +369,16 @@ class TestNonsense:
         assert (event.reason is not None) is (event.type == "ended")
         if event.type in ("incoming", "asks", "speech", "silence", "dtmf", "transfer_over"):
             assert event.wants_document
+
+
+def test_a_request_that_names_another_account_is_not_read_although_our_token_signed_it() -> None:
+    form = {
+        "CallSid": "CA" + "1" * 32,
+        "AccountSid": "AC" + "2" * 32,
+        "CallStatus": "ringing",
+        "Direction": "inbound",
+    }
+    request = WebhookRequest("POST", "https://a.example/voice/webhook", {}, urlencode(form).encode())
+    assert parse(request, "AC" + "2" * 32).type == "incoming"
+    with pytest.raises(ValueError, match="not the account"):
+        parse(request, "AC" + "3" * 32)

@@ -398,7 +398,7 @@ TRAPS: Final[Mapping[str, tuple[str, Proofs]]] = {
     "1.5/socket-errors": (
         "31901 to 31924 are told with the call",
         (
-            "engine/test_twilio_troubles::test_a_stream_that_does_not_come_about_is_the_rung_that_is_missing",
+            "engine/test_twilio_troubles::test_a_stream_that_does_not_come_about_is_told_and_twilios_own_voice_goes_on",
             "carriers/test_twilio_account::test_trouble_with_a_stream_is_told_with_its_number_and_what_to_do",
             "engine/test_twilio_streams::test_a_stream_that_breaks_is_opened_again_and_the_call_goes_on",
         ),

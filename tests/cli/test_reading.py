@@ -60,6 +60,15 @@ def test_status_reads_the_stored_log_when_no_engine_runs(run: Run, stored: Path)
     assert (missing.code, missing.json) == (0, {"found": False})
 
 
+def test_status_without_an_engine_says_which_calls_are_as_they_were_last_known(run: Run, home: Path) -> None:
+    numbers = {"direction": "inbound", "from": "+15550100142", "to": "+15550100100"}
+    facts = [Draft("call.initiated", CALL, numbers), Draft("call.answered", CALL)]
+    over = [Draft("call.initiated", "c2", numbers), Draft("call.ended", "c2", {"reason": "busy"})]
+    store(home / "state", [*facts, *over])
+    known = {call["callId"]: (call["state"], call["lastKnown"]) for call in run("status").json["calls"]}
+    assert known == {CALL: ("answered", True), "c2": ("busy", False)}
+
+
 def test_tail_reads_the_stored_log_when_no_engine_runs(run: Run, stored: Path) -> None:
     events = run("tail", "--no-follow").lines
     assert [event["seq"] for event in events] == [1, 2, 3, 4, 5, 6, 7]

@@ -12,7 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine import admission
-from engine.admission import MAX_WAITING, UNDECIDED, UNWATCHED, WAIT_SECONDS, WaitingRoom, hold, waiting_facts
+from engine.admission import (
+    FULL_EACH,
+    MAX_WAITING,
+    UNDECIDED,
+    UNWATCHED,
+    WAIT_SECONDS,
+    WaitingRoom,
+    hold,
+    waiting_facts,
+)
 from engine.api import Refusal
 from engine.book import CallBook
 from engine.calls import Call, Draft, Event, State
@@ -153,13 +162,20 @@ async def test_one_who_was_let_in_or_hung_up_is_not_decided_about_again() -> Non
 @virtual_time
 async def test_places_are_bounded_and_come_back_with_every_end() -> None:
     async with bench() as made:
-        came = await asyncio.gather(*(made.comes(str(number)) for number in range(MAX_WAITING + 3)))
+        came = await asyncio.gather(
+            *(made.comes(str(number), f"+155501001{number:02}") for number in range(MAX_WAITING + 3))
+        )
         assert came == [True] * MAX_WAITING + [False] * 3
         assert made.book.get(str(MAX_WAITING)) is None, "who finds no place is not recorded here"
         await made.room.decide("0", "no", "console")
         await made.room.decide("1", "once", "console")
         await made.recorder.record(Draft("call.ended", "2", {"reason": "hangup-user"}))
-        assert [await made.comes(f"later {number}") for number in range(4)] == [True, True, True, False]
+        assert [await made.comes(f"later {number}", f"+155501002{number:02}") for number in range(4)] == [
+            True,
+            True,
+            True,
+            False,
+        ]
         await asyncio.sleep(WAIT_SECONDS + 1)
         assert await made.comes("much later")
 
@@ -229,6 +245,35 @@ async def test_numbers_that_are_let_in_always_are_compared_digit_by_digit() -> N
         assert made.room.judge("").verdict == "ask"
 
 
+@virtual_time
+async def test_one_number_does_not_keep_the_others_out() -> None:
+    async with bench() as made:
+        assert [await made.comes(str(number)) for number in range(4)] == [True, True, False, False]
+        assert made.room.full(STRANGER) == FULL_EACH and made.room.full("+15550100199") == ""
+        assert [await made.comes(f"hidden {number}", "") for number in range(3)] == [True, True, False]
+        assert await made.comes("another", "+15550100199")
+        await made.room.decide("0", "no", "console")
+        assert await made.comes("again")
+
+
+@virtual_time
+async def test_only_a_telephone_number_is_let_in_always() -> None:
+    """Anybody may call with any From: control characters, an address, a name with digits in it."""
+    async with bench() as made:
+        made.room.restore(["\x1b[31m5550100", "sip:+15550100142@evil.example"])
+        assert made.room.always == []
+        for index, name in enumerate(("\x1b[2J+15550100142", "sip:+15550100142@evil.example", "Bob 15550100142", "")):
+            assert await made.comes(str(index), name)
+            with pytest.raises(Refusal) as refused:
+                await made.room.decide(str(index), "always", "console")
+            assert refused.value.code == "not_supported" and refused.value.hint
+            await made.room.decide(str(index), "once", "console")
+        await made.comes("number")
+        await made.room.decide("number", "always", "console")
+        assert made.room.judge(STRANGER).verdict == "accept"
+        assert made.room.judge(f"sip:{STRANGER}@evil.example").verdict == "ask", "the digits alone are not the number"
+
+
 def test_every_hold_leads_to_another_address_so_that_no_carrier_repeats_itself_to_the_byte() -> None:
     first, second = (hold("https://calls.example.com/w?a=1", "id-1", now) for now in (1000, 3000))
     urls = []
@@ -262,8 +307,8 @@ def test_whatever_is_decided_whenever_each_call_is_decided_about_once(
     @virtual_time
     async def run() -> None:
         async with bench() as made:
-            for call_id in "abc":
-                await made.comes(call_id)
+            for index, call_id in enumerate("abc"):
+                await made.comes(call_id, f"+1555010020{index}")
 
             async def decide(verdict: Decision, call_id: str, at: int) -> None:
                 await asyncio.sleep(at)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine import admission
-from engine.calls import Call, State
+from engine.calls import Call, Cursor, State
 from engine.config import NumberRoute
 from tests.carriers.twilio_far import OUR_NUMBER, FarCall
 from tests.engine.twilio_rig import LIMIT_S, SINK, Live, live
@@ -117,3 +117,19 @@ async def test_j4_a_caller_who_hangs_up_is_told_by_the_numbers_status_callback(t
         ended = await at.until(call, lambda call: not call.live)
         assert ended.end_reason is State.COMPLETED
         assert "call.error" not in await at.types(call)
+
+
+async def test_a_call_for_a_number_that_the_configuration_does_not_name_is_told_to_be_so(tmp_path: Path) -> None:
+    async with live(tmp_path, changes={"inbound_policy": "open"}) as at:
+        call, _ = await ring_in(at, to_number=OTHER_NUMBER)
+        await at.until(call, lambda call: "signed" in call.rungs)
+        ours, _ = await ring_in(at)
+        await at.until(ours, lambda call: "signed" in call.rungs)
+        page = await at.engine.events(Cursor(at.engine.cursor().generation, 0), None, limit=5000)
+        effects = {
+            event.data["matched"]: event.data["effect"]
+            for event in page.events
+            if event.type == "webhook.received" and event.data["type"] == "voice ringing"
+        }
+        assert effects[call.call_id].endswith(f"; not our number: {OTHER_NUMBER}")
+        assert "not our number" not in effects[ours.call_id]
