@@ -571,5 +571,17 @@ class LiveCall:
             self._questions.offer(text, after, clock)
         elif not self._greeted:
             return  # Whoever picks up says "Hello?"; what we say first is the answer to that.
-        elif self._floor == "agent" and self._group is not None and not self._over.is_set():
+        elif self._native is not None and self.machine.pending:
+            self._spawn(self._answer_once_known(text, clock))
+        else:
+            self._answer(text, clock)
+
+    def _answer(self, text: str, clock: TurnClock) -> None:
+        if self._floor == "agent" and self._group is not None and not self._over.is_set():
             self.replies.answer(text, clock, self._group)
+
+    async def _answer_once_known(self, text: str, clock: TurnClock) -> None:
+        """A machine's greeting gets no answer, which would have to be cut off for the message."""
+        await self.machine.told()
+        if self._callers_answer_counts():
+            self._answer(text, clock)

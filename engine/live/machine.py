@@ -21,6 +21,9 @@ from engine.live.parts import Parts
 
 log = logging.getLogger(__name__)
 
+REPLY_SECONDS: Final = 3.0
+"""How long the answer to what was heard first waits for the verdict, which comes at the end of a greeting."""
+
 Setting = Literal["off", "hang_up", "leave_message", "continue"]
 Action = Literal["continue", "wait", "leave_message", "hang_up"]
 Detection = Literal["no", "answer", "message_end"]
@@ -160,6 +163,24 @@ class Machine:
             except TimeoutError:
                 log.info("call %s: nobody said who answered", self._call_id)
         return self.talks
+
+    @property
+    def pending(self) -> bool:
+        """What was heard may be a machine's greeting: the carrier finds out, and has not said so yet."""
+        call = self._parts.book.get(self._call_id)
+        finds = (
+            self._parts.carrier.capabilities.machine_detection and call is not None and call.direction == "outbound"
+        )
+        leaves = self._parts.config.outbound.answering_machine == "leave_message"
+        return finds and leaves and not self._only_machines and not self._told.is_set()
+
+    async def told(self) -> None:
+        """Return when it is known who answered, or after a moment: a person must not wait for long."""
+        try:
+            async with asyncio.timeout(REPLY_SECONDS):
+                await self._told.wait()
+        except TimeoutError:
+            log.info("call %s: answered before anybody said who it is", self._call_id)
 
     def heard(self, sounds: bool) -> None:
         """Whoever answered has begun to speak, or has stopped."""
