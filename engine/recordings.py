@@ -89,7 +89,8 @@ class Recordings:
 
     async def open(self, recording: Recording) -> None:
         """Make its file. Raises RecordingFailed."""
-
+        if recording.failed:  # it was ended before it began
+            raise RecordingFailed(recording.failed)
         made: list[WavWriter] = []
 
         def create() -> None:
@@ -112,7 +113,12 @@ class Recordings:
 
     async def end(self, recording: Recording) -> int:
         """Write what waits and close the file; its length in ms. Waits for the disk, but not for ever."""
-        await recording.ready.wait()
+        try:
+            async with asyncio.timeout(DISK_SECONDS):
+                await recording.ready.wait()
+        except TimeoutError:  # whoever was to open it was cancelled before
+            recording.failed = "its file was never made"
+            log.error("the recording %s: %s", recording.path, recording.failed)
         if recording not in self._open:
             return 0
         self._open.discard(recording)
