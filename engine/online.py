@@ -6,28 +6,26 @@ A request has the carrier's own limit of time, and one that fails keeps none of 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar
 
 from engine.carriers import twilio_setup
 from engine.carriers.base import CarrierError
-from engine.carriers.factory import make_carrier
 from engine.carriers.twilio_account import OwnNumber
 from engine.check import Check
 from engine.checks import is_private
 from engine.clock import epoch_ms
 from engine.config import Config
 from engine.online_brain import thinking
+from engine.online_carrier import AT_ONCE, address_from, answer_to, opened, own_numbers
 from engine.online_speech import recognition
 
 if TYPE_CHECKING:
     from engine.carriers.twilio import TwilioCarrier
 
-AT_ONCE: Final = 4
-"""Requests at the same time: Twilio answers 429 to many."""
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
@@ -109,7 +107,7 @@ async def write(config: Config, state_dir: Path, changes: Sequence[Change]) -> S
 async def _ask_twilio(config: Config, state_dir: Path) -> Findings:
     try:
         async with _twilio(config, state_dir) as carrier:
-            account = await _answer(carrier.account())
+            account = await answer_to(carrier.account())
             first = twilio_setup.credentials(account)
             if twilio_setup.out_of_reach(account):
                 return Findings([first])
@@ -142,7 +140,7 @@ async def _questions(
 
     async def gated(request: Callable[_P, Awaitable[_T]], *args: _P.args, **more: _P.kwargs) -> _T | CarrierError:
         async with gate:
-            return await _answer(request(*args, **more))
+            return await answer_to(request(*args, **more))
 
     async def may_dial(country: str) -> bool | None:
         return await carrier.dialing_permission(country) if country else None
@@ -150,7 +148,7 @@ async def _questions(
     async def ahead_ms() -> int:
         return await carrier.server_time() - epoch_ms()
 
-    numbers, countries = _numbers(config), _countries(config)
+    numbers, countries = own_numbers(config), _countries(config)
     async with asyncio.TaskGroup() as group:
         number_tasks = [group.create_task(gated(carrier.number, number)) for number in numbers]
         country_tasks = [group.create_task(gated(may_dial, country)) for _, country in countries]
@@ -160,10 +158,6 @@ async def _questions(
         [(asked, task.result()) for asked, task in zip(countries, country_tasks, strict=True)],
         twilio_setup.clock(clock_task.result()),
     )
-
-
-def _numbers(config: Config) -> list[str]:
-    return [number for number in dict.fromkeys((config.from_number, *config.numbers)) if number]
 
 
 def _countries(config: Config) -> list[tuple[str, str]]:
@@ -178,9 +172,7 @@ def _countries(config: Config) -> list[tuple[str, str]]:
 
 def _address_checks(config: Config, numbers: Sequence[OwnNumber]) -> list[Check]:
     if config.public_url is None:
-        tailscale = f"tailscale {config.tailscale.mode}" if config.tailscale.mode != "off" else ""
-        tunnel = config.tunnel.provider if config.tunnel.provider != "none" else tailscale
-        return [twilio_setup.no_address(tunnel)]
+        return [twilio_setup.no_address(address_from(config))]
     return [check for number in numbers for check in twilio_setup.addresses(number, config.public_url)]
 
 
@@ -220,33 +212,14 @@ async def _ask_simulator(config: Config, state_dir: Path) -> Check:
     from engine.carriers.mock import MockCarrier
 
     try:
-        carrier = await make_carrier(config, state_dir)
-        assert isinstance(carrier, MockCarrier)
-        await carrier.open()
-        try:
+        async with opened(MockCarrier, config, state_dir) as carrier:
             await carrier.report(last=1)
-        finally:
-            await carrier.close()
     except CarrierError as error:
         return Check(check, False, str(error), "start it, or correct mock.api_base_url and mock.api_key")
     return Check(check, True, f"the simulator at {config.mock.api_base_url} answers")
 
 
-@asynccontextmanager
-async def _twilio(config: Config, state_dir: Path) -> AsyncIterator[TwilioCarrier]:
+def _twilio(config: Config, state_dir: Path) -> AbstractAsyncContextManager[TwilioCarrier]:
     from engine.carriers.twilio import TwilioCarrier
 
-    carrier = await make_carrier(config, state_dir)
-    assert isinstance(carrier, TwilioCarrier)
-    await carrier.open()
-    try:
-        yield carrier
-    finally:
-        await carrier.close()
-
-
-async def _answer(request: Awaitable[_T]) -> _T | CarrierError:
-    try:
-        return await request
-    except CarrierError as error:
-        return error
+    return opened(TwilioCarrier, config, state_dir)

@@ -3,39 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING
 
 from engine.carriers import plivo_setup
 from engine.carriers.base import CarrierError
-from engine.carriers.factory import make_carrier
 from engine.carriers.plivo_account import OwnNumber
 from engine.check import Check
 from engine.clock import epoch_ms
 from engine.config import Config
 from engine.online import Change, Findings, Written, unwritable
+from engine.online_carrier import AT_ONCE, address_from, answer_to, opened, own_numbers
 
 if TYPE_CHECKING:
     from engine.carriers.plivo import PlivoCarrier
-
-AT_ONCE: Final = 4
-"""Requests at the same time: Plivo answers 429 to many."""
-_T = TypeVar("_T")
 
 
 async def ask_plivo(config: Config, state_dir: Path) -> Findings:
     """The credentials and the credit, our numbers, the addresses of their applications, and the clock."""
     try:
         async with _plivo(config, state_dir) as carrier:
-            account = await _answer(carrier.account())
+            account = await answer_to(carrier.account())
             first = plivo_setup.credentials(account)
             if plivo_setup.out_of_reach(account):
                 return Findings([first])
-            wanted = [number for number in dict.fromkeys((config.from_number, *config.numbers)) if number]
+            wanted = own_numbers(config)
             found = await _look(carrier, wanted)
-            clock = plivo_setup.clock(await _answer(_ahead_ms(carrier)))
+            clock = plivo_setup.clock(await answer_to(_ahead_ms(carrier)))
     except CarrierError as error:  # without credentials there is no carrier to ask
         return Findings([Check("plivo-credentials", False, f"{error}: nothing was asked", "see `credentials`")])
     own = [number for number in found if isinstance(number, OwnNumber)]
@@ -62,7 +58,7 @@ async def _look(carrier: PlivoCarrier, numbers: Sequence[str]) -> list[OwnNumber
 
     async def look(number: str) -> OwnNumber | CarrierError | None:
         async with gate:
-            return await _answer(carrier.number(number))
+            return await answer_to(carrier.number(number))
 
     return list(await asyncio.gather(*(look(number) for number in numbers)))
 
@@ -73,8 +69,7 @@ async def _ahead_ms(carrier: PlivoCarrier) -> int:
 
 def _addresses(config: Config, numbers: Sequence[OwnNumber]) -> list[Check]:
     if config.public_url is None:
-        tailscale = f"tailscale {config.tailscale.mode}" if config.tailscale.mode != "off" else ""
-        return [plivo_setup.no_address(config.tunnel.provider if config.tunnel.provider != "none" else tailscale)]
+        return [plivo_setup.no_address(address_from(config))]
     return [check for number in numbers for check in plivo_setup.addresses(number, config.public_url)]
 
 
@@ -89,21 +84,7 @@ async def _write(carrier: PlivoCarrier, change: plivo_setup.Change) -> Written:
     return Written(change)
 
 
-@asynccontextmanager
-async def _plivo(config: Config, state_dir: Path) -> AsyncIterator[PlivoCarrier]:
+def _plivo(config: Config, state_dir: Path) -> AbstractAsyncContextManager[PlivoCarrier]:
     from engine.carriers.plivo import PlivoCarrier
 
-    carrier = await make_carrier(config, state_dir)
-    assert isinstance(carrier, PlivoCarrier)
-    await carrier.open()
-    try:
-        yield carrier
-    finally:
-        await carrier.close()
-
-
-async def _answer(request: Awaitable[_T]) -> _T | CarrierError:
-    try:
-        return await request
-    except CarrierError as error:
-        return error
+    return opened(PlivoCarrier, config, state_dir)

@@ -3,36 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from engine.carriers import telnyx_setup
 from engine.carriers.base import CarrierError
-from engine.carriers.factory import make_carrier
 from engine.carriers.telnyx_account import Application, OwnNumber
 from engine.check import Check
 from engine.config import Config
 from engine.online import Change, Findings, Written, unwritable
+from engine.online_carrier import address_from, answer_to, opened, own_numbers
 
 if TYPE_CHECKING:
     from engine.carriers.telnyx import TelnyxCarrier
-
-_T = TypeVar("_T")
 
 
 async def ask_telnyx(config: Config, state_dir: Path) -> Findings:
     """The key, the application, its API version and address, who gets the calls of our numbers, and the clock."""
     try:
         async with _telnyx(config, state_dir) as carrier:
-            answer = await _answer(carrier.application())
+            answer = await answer_to(carrier.application())
             first = telnyx_setup.key(answer)
             if isinstance(answer, CarrierError):
                 more = [telnyx_setup.connection(answer, config.telnyx.connection_id or "")] if first.ok else []
                 return Findings([first, *more])
-            wanted = [number for number in dict.fromkeys((config.from_number, *config.numbers)) if number]
-            found = await asyncio.gather(*(_answer(carrier.number(number)) for number in wanted))
+            wanted = own_numbers(config)
+            found = await asyncio.gather(*(answer_to(carrier.number(number)) for number in wanted))
             clock = telnyx_setup.clock(carrier.ahead_ms)
     except CarrierError as error:  # without credentials there is no carrier to ask
         return Findings(
@@ -69,8 +67,7 @@ def _changes(config: Config, app: Application, numbers: Sequence[OwnNumber]) -> 
 def _address(config: Config, app: Application) -> Check:
     if config.public_url is not None:
         return telnyx_setup.webhook_url(app, config.public_url)
-    tailscale = f"tailscale {config.tailscale.mode}" if config.tailscale.mode != "off" else ""
-    return telnyx_setup.no_address(config.tunnel.provider if config.tunnel.provider != "none" else tailscale)
+    return telnyx_setup.no_address(address_from(config))
 
 
 async def _write(carrier: TelnyxCarrier, change: telnyx_setup.Change) -> Written:
@@ -87,21 +84,7 @@ async def _write(carrier: TelnyxCarrier, change: telnyx_setup.Change) -> Written
     return Written(change, "Telnyx took it, and tells something else when it is asked again" if left else "")
 
 
-@asynccontextmanager
-async def _telnyx(config: Config, state_dir: Path) -> AsyncIterator[TelnyxCarrier]:
+def _telnyx(config: Config, state_dir: Path) -> AbstractAsyncContextManager[TelnyxCarrier]:
     from engine.carriers.telnyx import TelnyxCarrier
 
-    carrier = await make_carrier(config, state_dir)
-    assert isinstance(carrier, TelnyxCarrier)
-    await carrier.open()
-    try:
-        yield carrier
-    finally:
-        await carrier.close()
-
-
-async def _answer(request: Awaitable[_T]) -> _T | CarrierError:
-    try:
-        return await request
-    except CarrierError as error:
-        return error
+    return opened(TelnyxCarrier, config, state_dir)
