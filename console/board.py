@@ -35,8 +35,6 @@ class Board:
     """Call -> when its caller began to speak, in a turn that goes on."""
     levels: dict[str, Levels] = field(default_factory=dict)
     notes: dict[str, tuple[Note | Unsaid, ...]] = field(default_factory=dict)
-    trouble: dict[str, str] = field(default_factory=dict)
-    """Call -> what is wrong with it just now, beyond what its record says."""
     lost: dict[str, str] = field(default_factory=dict)
     """Call without its audio stream just now -> why."""
     waiting: dict[str, Waiting] = field(default_factory=dict)
@@ -49,7 +47,6 @@ class Board:
     streams: Streams = Streams()
     exposure: Exposure = Exposure()
     provider: str = ""
-    engine_version: str = ""
     engine_stopped: str = ""
     acts: deque[Act] = field(default_factory=lambda: deque(maxlen=MAX_ACTS))
     version: int = 0
@@ -60,12 +57,12 @@ class Board:
     @property
     def _tables(self) -> tuple[dict[str, Any], ...]:
         calls, live = (self.calls, self.clues, self.notes), (self.partials, self.began, self.levels)
-        return (*calls, *live, self.trouble, self.lost, self.waiting)
+        return (*calls, *live, self.lost, self.waiting)
 
     def copy(self) -> Board:
         """A picture of the board as it is now."""
         picture = copy(self)
-        for name in ("calls", "clues", "partials", "began", "levels", "notes", "trouble", "lost", "waiting", "acts"):
+        for name in ("calls", "clues", "partials", "began", "levels", "notes", "lost", "waiting", "acts"):
             setattr(picture, name, copy(getattr(self, name)))
         return picture
 

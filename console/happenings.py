@@ -1,4 +1,4 @@
-"""What each event means for the board beyond the fold: notes in transcripts, troubles, webhooks and streams."""
+"""What each event means for the board beyond the fold: notes in transcripts, webhooks and streams."""
 
 from __future__ import annotations
 
@@ -13,9 +13,6 @@ from engine.client import Event
 
 if TYPE_CHECKING:
     from console.board import Board
-
-REPLY_FAILED: Final = "the last reply failed"
-BACK: Final = "the caller is back, and waits for somebody to speak"
 
 
 def _text(data: Mapping[str, Any], key: str) -> str:
@@ -89,7 +86,6 @@ def _on_ended(board: Board, event: Event) -> None:
     board.partials.pop(key, None)
     board.began.pop(key, None)
     board.levels.pop(key, None)
-    board.trouble.pop(key, None)
     board.lost.pop(key, None)
     board.waiting.pop(key, None)
     call = board.calls.get(key)
@@ -133,7 +129,6 @@ def _on_admitted(board: Board, event: Event) -> None:
 
 
 def _on_floor(board: Board, event: Event) -> None:
-    _spoken_to(board, event)
     why = clean(_text(event.data, "why"), 120)
     board.note(event, f"floor: {clean(_text(event.data, 'holder'), 20)}{_by(event)}{f' ({why})' if why else ''}")
 
@@ -164,9 +159,6 @@ def _on_transferred(board: Board, event: Event) -> None:
 
 
 def _on_returned(board: Board, event: Event) -> None:
-    call = board.calls.get(event.call_id or "")
-    if call is not None and call.live and call.floor != "agent":
-        board.trouble[call.call_id] = BACK  # the agent is silent: nobody else will speak to them
     board.note(event, f"the caller is back: {clean(_text(event.data, 'why'), 80) or 'not reached'}")
 
 
@@ -193,7 +185,6 @@ def _on_stream_opened(board: Board, event: Event) -> None:
 
 def _on_stream_started(board: Board, event: Event) -> None:
     board.streams = replace(board.streams, started=board.streams.started + 1, last="started", last_why="")
-    board.trouble.pop(event.call_id or "", None)
     board.lost.pop(event.call_id or "", None)
 
 
@@ -204,13 +195,11 @@ def _on_stream_lost(board: Board, event: Event) -> None:
     why = clean(_text(event.data, "why"), 200)
     board.streams = replace(board.streams, lost=board.streams.lost + 1, last="lost", last_why=why)
     board.lost[call.call_id] = why
-    board.trouble[call.call_id] = f"the audio stream was lost{': ' + why if why else ''}"
     board.note(event, f"stream lost{': ' + why if why else ''}", bad=True)
 
 
 def _on_stream_resumed(board: Board, event: Event) -> None:
     board.streams = replace(board.streams, last="resumed", last_why="")
-    board.trouble.pop(event.call_id or "", None)
     board.lost.pop(event.call_id or "", None)
     board.note(event, "stream resumed")
 
@@ -221,9 +210,6 @@ def _on_speech_failed(board: Board, event: Event) -> None:
 
 
 def _on_reply_failed(board: Board, event: Event) -> None:
-    call = board.calls.get(event.call_id or "")
-    if call is not None and call.live:
-        board.trouble[call.call_id] = REPLY_FAILED
     board.note(event, f"reply failed: {_text(event.data, 'error')}", bad=True)
 
 
@@ -248,17 +234,6 @@ def _on_say_cut(board: Board, event: Event) -> None:
         board.note(event, f"the voice broke off: {why}", bad=True)
 
 
-def _on_say_heard(board: Board, event: Event) -> None:
-    if board.trouble.get(event.call_id or "") == REPLY_FAILED:
-        board.trouble.pop(event.call_id or "", None)
-    _spoken_to(board, event)
-
-
-def _spoken_to(board: Board, event: Event) -> None:
-    if board.trouble.get(event.call_id or "") == BACK:
-        board.trouble.pop(event.call_id or "", None)
-
-
 def _on_exposure(board: Board, event: Event) -> None:
     data, before = event.data, board.exposure
     ok = data.get("ok")
@@ -275,7 +250,6 @@ def _on_exposure(board: Board, event: Event) -> None:
 
 def _on_engine_started(board: Board, event: Event) -> None:
     board.provider = clean(_text(event.data, "provider"), 20)
-    board.engine_version = clean(_text(event.data, "version"), 20)
     board.engine_stopped = ""
 
 
@@ -315,7 +289,6 @@ HANDLERS: Final[Mapping[str, Callable[[Board, Event], None]]] = {
     "say.cut": _on_say_cut,
     "say.failed": _on_say_failed,
     "say.fallback": _on_fallback,
-    "say.heard": _on_say_heard,
     "speech.failed": _on_speech_failed,
     "speech.final": _on_final,
     "speech.partial": _on_partial,

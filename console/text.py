@@ -70,11 +70,6 @@ def fit(text: str, width: int) -> str:
     return set_cell_size(text, width)
 
 
-def shorten(text: str, width: int) -> str:
-    """`text` in at most `width` cells."""
-    return text if cell_len(text) <= width else fit(text, width).rstrip()
-
-
 def wrap(text: str, width: int) -> list[tuple[int, int]]:
     """Where the lines of `text` begin and end when it is wrapped at words to `width` cells.
 

@@ -26,7 +26,6 @@ STANDING_MS: Final = {"caller": 50, "agent": 320}
 """What may stand in the buffer of a side for a second before some of it is left out."""
 MAX_MS: Final = 1000
 """More than this is never kept: the oldest goes."""
-TRIM_MS: Final = 20
 LOOK_MS: Final = 1000
 MAX_VOLUME: Final = 200
 

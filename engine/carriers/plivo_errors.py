@@ -20,7 +20,6 @@ Intent = Literal["ask", "again", "once", "dial"]
 """What a request is for. ask: it only reads. again: doing it twice is doing it once. once: it must not happen
 twice. dial: neither, and there is no call yet that could be gone."""
 
-CAUSES_LINK: Final = "https://www.plivo.com/docs/voice/troubleshooting/hangup-causes/"
 _DOWN: Final = "Plivo may be down: see https://status.plivo.com, and try again"
 _UNREACHED: Final = "check the network, and plivo.api_base_url; is Plivo up? https://status.plivo.com"
 _TEXT_LIMIT: Final = 400

@@ -20,7 +20,6 @@ Intent = Literal["ask", "again", "once", "dial"]
 """What a request is for. ask: it only reads. again: doing it twice is doing it once. once: it must not happen
 twice. dial: neither, and there is no call yet that could be gone."""
 
-NOT_FOUND: Final = 20404
 WRONG_STATE: Final = 21220
 """The call is not in a state for this: it still rings, is over already, or is changing just now."""
 UNREACHABLE: Final = frozenset({*range(11200, 11300), 15003})

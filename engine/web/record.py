@@ -42,11 +42,6 @@ class Head:
     headers: Sequence[tuple[str, str]]
     peer: str
 
-    @property
-    def by_name(self) -> Mapping[str, str]:
-        """Lower-case names, and text as it is meant; the last of several counts."""
-        return {name.lower(): meant(value) for name, value in self.headers}
-
 
 @dataclass(frozen=True, slots=True)
 class Replayed:

@@ -40,14 +40,14 @@ def test_a_partial_grows_until_it_is_final() -> None:
     assert "anna" not in board.partials
 
 
-def test_an_ended_call_leaves_no_partial_level_or_trouble_behind() -> None:
+def test_an_ended_call_leaves_no_partial_level_or_lost_stream_behind() -> None:
     script = morning()
     board = board_of(script.events)
     board.take([*live_details(script), script.add("stream.lost", "anna", streamId="x", why="reset by peer")])
-    assert board.trouble["anna"] == "the audio stream was lost: reset by peer"
+    assert board.lost["anna"] == "reset by peer"
     script.ended("anna")
     board.take([script.events[-1], *live_details(script)])
-    assert "anna" not in board.partials | board.levels | board.trouble
+    assert "anna" not in board.partials | board.levels | board.lost
     assert [note.text for note in board.notes["anna"]][-1] == "the caller hung up"
 
 
