@@ -362,7 +362,7 @@ async def test_what_telnyx_sends_during_a_call_verifies_and_is_understood() -> N
         phone.far.webhook_faults.duplicate = {"call.answered"}
         call = await phone.live(HALLO, inline=(phone.desk.connect(),), detect_machine="answer")
         await call.until_stream()
-        call.press("7")
+        await call.press("7")
         await phone.desk.until(lambda: phone.desk.of("call.machine.detection.ended"))
         await phone.carrier.hang_up(call.id)
         await call.until_over()

@@ -153,7 +153,7 @@ async def test_keys_go_by_rest_and_come_once(tmp_path: Path) -> None:
         await at.until(call, lambda call: "heard" in call.rungs)
         await at.engine.send_dtmf(call.call_id, "42#", "cli")
         assert far.keys == "42#" and len(far.streams) == 1
-        far.press("19")
+        await far.press("19")
         await at.until(call, lambda call: call.dtmf == "19")
         await far.until(lambda: all(hook.statuses for hook in far.of("call.dtmf.received")))
         assert at.call(call.call_id).dtmf == "19", "told by the stream and by webhook, recorded once"

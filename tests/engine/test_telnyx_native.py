@@ -81,7 +81,7 @@ async def test_keys_are_heard_and_stop_the_voice(tmp_path: Path) -> None:
     async with native(tmp_path) as at:
         call, far = await at.dial(SINK, "Press one. " * 30)
         await at.until(call, lambda call: playing(call))
-        far.press("1")
+        await far.press("1")
         await at.until(call, lambda call: call.dtmf == "1")
         await far.until(lambda: far.spoken[0].stopped)
         await at.engine.send_dtmf(call.call_id, "99", "cli")

@@ -4,8 +4,9 @@ A component of its own: nothing of the engine's Plivo code is imported. What it 
 SDK's validators and reports of live calls say that Plivo refuses. Signed by Plivo's own utility.
 """
 
+from tests.carriers.far.settings import OUR_NUMBER
 from tests.carriers.plivo_far.call import FarCall
 from tests.carriers.plivo_far.far import PlivoFar
-from tests.carriers.plivo_far.settings import OUR_NUMBER, Settings
+from tests.carriers.plivo_far.settings import Settings
 
 __all__ = ["OUR_NUMBER", "FarCall", "PlivoFar", "Settings"]

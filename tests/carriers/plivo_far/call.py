@@ -43,6 +43,14 @@ class FarCall:
 
     # tests
 
+    @property
+    def id(self) -> str:
+        return self.state.uuid
+
+    @property
+    def over(self) -> bool:
+        return self.state.over
+
     async def until(self, condition: Callable[[], object], limit_s: float = 10.0) -> None:
         """Return when something about this call became true."""
         async with asyncio.timeout(limit_s):

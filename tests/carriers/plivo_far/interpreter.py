@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from engine.simulator.leg import Leg
 from engine.simulator.voices import CARRIER_VOICE
+from tests.carriers.far.bridge import Bridge
+from tests.carriers.far.hearing import Hearing
 from tests.carriers.plivo_far.model import CallState, bare
 from tests.carriers.plivo_far.stream import carry
 from tests.carriers.plivo_far.world import Goto
 from tests.carriers.plivo_far.xml import Element, Unusable, read_reply
-from tests.carriers.twilio_far.bridge import Bridge
-from tests.carriers.twilio_far.hearing import Hearing
 
 if TYPE_CHECKING:
     from tests.carriers.plivo_far.call import FarCall
@@ -38,7 +38,7 @@ class Spoken:
 
 @dataclass(frozen=True)
 class _Input:
-    """A GetInput as the ear of `twilio_far.hearing` wants it: that one is a person's ear, whoever the carrier is."""
+    """A GetInput as the ear wants it (far.hearing.Listens)."""
 
     action: str
     partial_url: str
@@ -50,7 +50,6 @@ class _Input:
     finish_on_key: str
     language: str
     barge_in: bool = True
-    action_on_empty: bool = False
 
 
 class Interpreter:
@@ -201,7 +200,7 @@ class Interpreter:
             finish_on_key="" if element.get("finishOnKey") == "none" else element.get("finishOnKey", "#"),
             language=element.get("language"),
         )
-        hearing = self.hearing = Hearing(leg, verb, self._speed)  # type: ignore[arg-type]
+        hearing = self.hearing = Hearing(leg, verb, self._speed)
         self._call.changed.set()
         partials = asyncio.create_task(self._tell_partials(verb, hearing))
         try:
@@ -316,5 +315,5 @@ class Interpreter:
             return
         other.status, other.answered_at = "in-progress", time.time()
         self._call.changed.set()
-        await Bridge(world, leg, person, other.uuid).run()  # type: ignore[arg-type]
+        await Bridge(world, leg, person, other.uuid).run()
         other.status = "completed"

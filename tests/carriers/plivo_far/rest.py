@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from tests.carriers.far import sim
 from tests.carriers.plivo_far.model import FINAL, bare
 from tests.carriers.plivo_far.settings import Operation, RestFault
 
@@ -90,7 +91,7 @@ def create_app(far: PlivoFar) -> web.Application:
     route("POST", "Application/", "application", _create_application)
     route("GET", "Application/{app}/", "application", _application)
     route("POST", "Application/{app}/", "application", _change_application)
-    _add_sim(app, far)
+    sim.add_routes(app, far, far.webhook_faults, "uuid")
     return app
 
 
@@ -318,37 +319,3 @@ def _write(asked: Asked, app_id: str) -> None:
 def _page(items: list[Any], limit: int, offset: int) -> dict[str, Any]:
     meta = {"limit": limit, "offset": offset, "next": None, "previous": None, "total_count": len(items)}
     return {"meta": meta, "objects": items[offset : offset + limit]}
-
-
-def _add_sim(app: web.Application, far: PlivoFar) -> None:
-    """What whoever runs the far end by hand can ask of it. Without a password: it listens on loopback only."""
-
-    async def inbound(request: web.Request) -> web.Response:
-        body = await request.json()
-        try:
-            call = far.ring_in(body.get("person", ""), body.get("to", ""), body.get("from", ""))
-        except LookupError as error:
-            return web.json_response({"message": str(error)}, status=404)
-        return web.json_response({"uuid": call.state.uuid, "person": call.person.name}, status=201)
-
-    async def report(request: web.Request) -> web.Response:
-        return web.json_response(far.report())
-
-    async def hang_up(request: web.Request) -> web.Response:
-        far.calls[request.match_info["id"]].hang_up_person()
-        return web.json_response({})
-
-    async def press(request: web.Request) -> web.Response:
-        await far.calls[request.match_info["id"]].press((await request.json())["digits"])
-        return web.json_response({})
-
-    async def fail(request: web.Request) -> web.Response:
-        body = await request.json()
-        far.fail(body["operation"], body["fault"], int(body.get("times", 1)))
-        return web.json_response({})
-
-    app.router.add_post("/sim/inbound", inbound)
-    app.router.add_get("/sim/report", report)
-    app.router.add_post("/sim/calls/{id}/hangup", hang_up)
-    app.router.add_post("/sim/calls/{id}/press", press)
-    app.router.add_post("/sim/fail", fail)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
-OUR_NUMBER = "+15550100000"
+from tests.carriers.far.settings import FarSettings
+
 Operation = Literal[
     "dial", "list", "fetch", "transfer", "hangup", "cancel", "dtmf", "account", "numbers", "number", "application"
 ]
@@ -46,24 +46,19 @@ class WebhookFaults:
     """Signed with somebody else's token."""
 
 
-@dataclass(frozen=True)
-class Settings:
-    """A far end. Times are divided by the two speeds, so that tests need not wait for a voice to read a sentence."""
+@dataclass(frozen=True, kw_only=True)
+class Settings(FarSettings):
+    """As every far end is set up, and what only Plivo has."""
 
     auth_id: str = "MA0123456789ABCDEFGH"
     auth_token: str = "the far end's auth token"
     sub_token: str = ""
     """Calls belong to a subaccount with this token; the main account's signature is in a header of its own."""
     sign: Literal["v3", "v2", "both"] = "v3"
-    number: str = OUR_NUMBER
     answer_url: str = ""
     hangup_url: str = ""
     method: Literal["POST", "GET"] = "POST"
     """By which the application asks its addresses."""
-    callers: Sequence[Mapping[str, Any]] = ()
-    """People besides the simulator's cast, as `mock.callers` writes them."""
-    say_speed: float = 1.0
-    wait_speed: float = 1.0
     own_names: bool = False
     """A call's name is another than its request's."""
     lists_requests: bool = False
@@ -74,10 +69,5 @@ class Settings:
     """A `stop` frame comes before the socket is closed."""
     socket_scheme: Literal["http", "https", "wss", "ws"] = "http"
     """What stands for wss:// in what is signed of an upgrade."""
-    routes: Mapping[str, str] = field(default_factory=dict)
-    """Public origin -> where it really is, as a tunnel would do it."""
-    ring_pause_s: float = 0.05
     connect_s: float = 2.0
-    webhook_s: float = 15.0
-    seed: int = 1
     credits: str = "12.50000"

@@ -15,8 +15,9 @@ import aiohttp
 from yarl import URL
 
 from engine.simulator.leg import Leg
+from tests.carriers.far.address import real_address
 from tests.carriers.plivo_far.schema import problems
-from tests.carriers.plivo_far.webhooks import real_address, upgrade_headers
+from tests.carriers.plivo_far.webhooks import upgrade_headers
 from tests.carriers.plivo_far.xml import Element
 
 if TYPE_CHECKING:

@@ -18,6 +18,7 @@ from plivo.utils import base64_encode, hnew
 from plivo.utils.signature_v3 import construct_get_url, construct_post_url, get_signature_v3
 from yarl import URL
 
+from tests.carriers.far.address import real_address
 from tests.carriers.plivo_far.settings import Settings, WebhookFaults, WebhookKind
 
 _LIMIT: Final = 512 * 1024
@@ -81,20 +82,6 @@ def upgrade_headers(settings: Settings, url: str) -> dict[str, str]:
     # The utility knows http and https; what it signs has the scheme as any other text.
     named = urlunsplit((settings.socket_scheme, parts.netloc, parts.path, parts.query, ""))
     return signature_headers(settings, "GET", named, {})
-
-
-def real_address(settings: Settings, url: str) -> tuple[str, dict[str, str]]:
-    """Where a public URL leads, and the headers that a tunnel adds on the way."""
-    parts = urlsplit(url)
-    secure = parts.scheme in ("https", "wss")
-    target = settings.routes.get(f"{'https' if secure else 'http'}://{parts.netloc}")
-    if target is None:
-        return url, {}
-    inner = urlsplit(target)
-    scheme = {"http": "ws", "https": "wss"}[inner.scheme] if parts.scheme in ("ws", "wss") else inner.scheme
-    forwarded = {"X-Forwarded-Proto": "https" if secure else "http", "X-Forwarded-Host": parts.netloc}
-    path = inner.path.rstrip("/") + parts.path
-    return urlunsplit((scheme, inner.netloc, path, parts.query, "")), {"Host": parts.netloc, **forwarded}
 
 
 class Caller:

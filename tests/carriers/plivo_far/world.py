@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
-import aiohttp
-
-from engine.simulator.people import Person
-from engine.simulator.ticker import Ticker
-from engine.simulator.voices import VoiceBank
+from tests.carriers.far.world import FarWorld
 from tests.carriers.plivo_far.settings import Settings, WebhookFaults, WebhookKind
 from tests.carriers.plivo_far.webhooks import Caller
 
@@ -27,19 +22,14 @@ class Goto:
     bad_xml: int = 8011
 
 
-@dataclass
-class World:
+@dataclass(kw_only=True)
+class World(FarWorld):
     """What all calls share."""
 
     settings: Settings
-    http: aiohttp.ClientSession
     caller: Caller
     faults: WebhookFaults
-    voices: VoiceBank
-    ticker: Ticker
-    spawn: Callable[[Coroutine[Any, Any, object]], object]
     new_id: Callable[[], str]
-    find_person: Callable[[str], Person]
     own_numbers: Callable[[], set[str]]
     complain: Callable[[str], None]
     forced_verdicts: dict[str, bool] = field(default_factory=dict)

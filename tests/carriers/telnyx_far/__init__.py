@@ -4,8 +4,9 @@ Wire facts are Telnyx's documentation and its OpenAPI description; nothing of `e
 that the two only agree through what goes over the wire. People, voices and clocks are the simulated carrier's.
 """
 
+from tests.carriers.far.settings import OUR_NUMBER
 from tests.carriers.telnyx_far.call import FarCall
 from tests.carriers.telnyx_far.far import TelnyxFar
-from tests.carriers.telnyx_far.settings import OUR_NUMBER, Settings, WebhookFaults
+from tests.carriers.telnyx_far.settings import Settings, WebhookFaults
 
 __all__ = ["OUR_NUMBER", "FarCall", "Settings", "TelnyxFar", "WebhookFaults"]

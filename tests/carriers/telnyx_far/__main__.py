@@ -15,67 +15,38 @@ can then dial the simulated people (+15550100151 and others) and be called:
 
 from __future__ import annotations
 
-import argparse
-import asyncio
-import json
-import logging
-import signal
 import sys
+from functools import partial
 
-from engine.simulator.voices import VoiceBank
-from tests.carriers.telnyx_far import OUR_NUMBER, Settings, TelnyxFar
-from tests.carriers.twilio_far.sounds import tones
+from tests.carriers.far.command import common_settings, options_of, serve, webhook_of
+from tests.carriers.telnyx_far import Settings, TelnyxFar
 
 
 def main() -> int:
-    options = _options()
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
-    asyncio.run(_serve(options))
-    return 0
-
-
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m tests.carriers.telnyx_far", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--port", type=int, default=4020)
-    parser.add_argument("--public", default="http://127.0.0.1:3334", help="the engine's public origin")
-    parser.add_argument("--really", default="", help="where that origin really is, when it is not there")
-    parser.add_argument("--path", default="/voice/webhook")
-    parser.add_argument("--number", default=OUR_NUMBER, help="the account's number")
+    parser = options_of("telnyx_far", __doc__, 4020)
     parser.add_argument("--codec", choices=("PCMU", "PCMA", "G722", "OPUS"), default="PCMU", help="of the legs")
     parser.add_argument("--api-version", choices=("1", "2"), default="2")
-    parser.add_argument("--say-speed", type=float, default=1.0)
-    parser.add_argument("--wait-speed", type=float, default=1.0)
     parser.add_argument("--cost", action="store_true", help="tell what calls cost")
-    parser.add_argument("--tones", action="store_true", help="tones instead of synthesized voices")
-    return parser.parse_args()
-
-
-async def _serve(options: argparse.Namespace) -> None:
-    stop = asyncio.Event()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    options = parser.parse_args()
     settings = Settings(
-        number=options.number,
-        webhook_url=options.public.rstrip("/") + options.path,
+        webhook_url=webhook_of(options),
         api_version=options.api_version,
         call_cost=options.cost,
         leg_codec=options.codec,
-        say_speed=options.say_speed,
-        wait_speed=options.wait_speed,
-        routes={options.public.rstrip("/"): options.really} if options.really else {},
+        **common_settings(options),
     )
-    async with TelnyxFar(settings, tones() if options.tones else VoiceBank(), options.port) as far:
-        shown = {
-            "base_url": far.base_url,
-            "api_key": settings.api_key,
-            "connection_id": settings.connection_id,
-            "public_key": far.public_key,
-            "number": settings.number,
-            "webhook_url": settings.webhook_url,
-        }
-        print(json.dumps(shown), flush=True)
-        await stop.wait()
+    return serve(options, partial(TelnyxFar, settings), _shown)
+
+
+def _shown(far: TelnyxFar) -> dict[str, str]:
+    settings = far.settings
+    return {
+        "api_key": settings.api_key,
+        "connection_id": settings.connection_id,
+        "public_key": far.public_key,
+        "number": settings.number,
+        "webhook_url": settings.webhook_url,
+    }
 
 
 if __name__ == "__main__":

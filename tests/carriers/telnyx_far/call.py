@@ -116,7 +116,7 @@ class FarCall:
             self.transcription.tell(text, final=False)
         self.transcription.tell(texts[-1], final=True)
 
-    def press(self, digits: str) -> None:
+    async def press(self, digits: str) -> None:
         """The person presses keys: told on the stream, if there is one, and by webhook."""
         for digit in digits:
             if self.socket is not None and self.socket.record.started:
@@ -457,7 +457,7 @@ class FarCall:
         self.world.spawn(self._bridge(other, float(body.get("timeout_secs", 30))))
 
     async def _bridge(self, other: FarCall, patience_s: float) -> None:
-        from tests.carriers.twilio_far.bridge import _Across
+        from tests.carriers.far.bridge import Across
 
         answered, over = asyncio.create_task(other._answered.wait()), asyncio.ensure_future(other.until_ended())
         await asyncio.wait({answered, over}, return_when=asyncio.FIRST_COMPLETED)
@@ -470,8 +470,8 @@ class FarCall:
             call.tell("call.bridged")
         self.leg.playback.clear()
         if self.socket is None:
-            self.leg.stream = _Across(other.leg)
-        other.leg.stream = _Across(self.leg)
+            self.leg.stream = Across(other.leg)
+        other.leg.stream = Across(self.leg)
         ours = asyncio.ensure_future(self.until_ended())
         await asyncio.wait({over, ours}, return_when=asyncio.FIRST_COMPLETED)
         for call in (self, other):

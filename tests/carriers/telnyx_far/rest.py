@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
-from tests.carriers.telnyx_far import sim, spec
+from tests.carriers.far import sim
+from tests.carriers.telnyx_far import spec
 from tests.carriers.telnyx_far.world import Refusal
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ def create_app(far: TelnyxFar) -> web.Application:
     app.router.add_patch("/v2/call_control_applications/{id}", view.set_application)
     app.router.add_get("/v2/phone_numbers", view.numbers)
     app.router.add_patch("/v2/phone_numbers/{id}", view.set_number)
-    sim.add_routes(app, far)
+    sim.add_routes(app, far, far.webhook_faults, "id")
+    _add_lose(app, far)
     return app
 
 
@@ -221,3 +223,16 @@ def _cut(request: web.Request) -> web.StreamResponse:
 
 def _iso(at: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at)) + ".000Z"
+
+
+def _add_lose(app: web.Application, far: TelnyxFar) -> None:
+    """By hand: a call's media socket breaks."""
+
+    async def lose(request: web.Request) -> web.Response:
+        socket = far.calls[request.match_info["id"]].socket
+        if socket is None:
+            return web.json_response({"message": "no stream is up"}, status=409)
+        socket.lose()
+        return web.json_response({})
+
+    app.router.add_post("/sim/calls/{id}/lose", lose)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from nacl.signing import SigningKey
 
-OUR_NUMBER = "+15550100000"
+from tests.carriers.far.settings import FarSettings
+
 RestFault = Literal[
     "90018",
     "90034",
@@ -40,22 +40,19 @@ class WebhookFaults:
     wrong_key: set[str] = field(default_factory=set)
 
 
-@dataclass(frozen=True)
-class Settings:
-    """A far end. Times are divided by the two speeds, so that tests need not wait for a voice to read a sentence."""
+@dataclass(frozen=True, kw_only=True)
+class Settings(FarSettings):
+    """As every far end is set up, and what only Telnyx has."""
 
     api_key: str = "KEY0123456789ABCDEF_farEndSecret"
     connection_id: str = "1494404757140276705"
     application: str = "voicecall"
-    number: str = OUR_NUMBER
     webhook_url: str = ""
     """The application's, for calls that come in."""
     api_version: str = "2"
     outbound_profile: str = "1293384261075731499"
     active: bool = True
     call_cost: bool = False
-    callers: Sequence[Mapping[str, Any]] = ()
-    """People besides the simulator's cast, as `mock.callers` writes them."""
     leg_codec: str = "PCMU"
     """The codec of the telephone leg: PCMA in Europe and India, G722 or OPUS on some."""
     transcodes: bool = True
@@ -64,16 +61,10 @@ class Settings:
     """The stream of a dial opens its socket while it rings; its start comes at the answer."""
     shuffle: bool = False
     """Media frames swap places in pairs."""
-    say_speed: float = 1.0
-    wait_speed: float = 1.0
-    ring_pause_s: float = 0.05
     retries: int = 2
     retry_s: float = 0.05
     webhook_s: float = 5.0
-    routes: Mapping[str, str] = field(default_factory=dict)
-    """Public origin -> where it really is, as a tunnel would do it."""
     signing_seed: bytes = b"the far end's ed25519 key, seed."
-    seed: int = 1
 
     @property
     def signing_key(self) -> SigningKey:

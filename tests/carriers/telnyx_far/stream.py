@@ -18,8 +18,8 @@ from yarl import URL
 from engine.media.audio import FRAME_MS
 from engine.media.g711 import alaw_to_mulaw, mulaw_to_alaw
 from engine.simulator.leg import Leg
+from tests.carriers.far.address import real_address
 from tests.carriers.telnyx_far.settings import Settings
-from tests.carriers.telnyx_far.webhooks import real_address
 
 CONNECT_S: Final = 5.0
 _QUEUE_FRAMES: Final = 500

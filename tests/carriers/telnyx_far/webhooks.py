@@ -11,12 +11,12 @@ from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import aiohttp
 from nacl.signing import SigningKey
 from yarl import URL
 
+from tests.carriers.far.address import real_address
 from tests.carriers.telnyx_far.settings import Settings, WebhookFaults
 
 _ELSE = SigningKey(b"somebody else's signing key seed")
@@ -41,20 +41,6 @@ def signed(key: SigningKey, body: bytes, at: float | None = None) -> dict[str, s
     stamp = str(int(time.time() if at is None else at))
     signature = key.sign(stamp.encode() + b"|" + body).signature
     return {"telnyx-signature-ed25519": b64encode(signature).decode(), "telnyx-timestamp": stamp}
-
-
-def real_address(settings: Settings, url: str) -> tuple[str, dict[str, str]]:
-    """Where a public URL leads, and the headers that a tunnel adds on the way."""
-    parts = urlsplit(url)
-    secure = parts.scheme in ("https", "wss")
-    target = settings.routes.get(f"{'https' if secure else 'http'}://{parts.netloc}")
-    if target is None:
-        return url, {}
-    inner = urlsplit(target)
-    scheme = inner.scheme.replace("http", "ws", 1) if parts.scheme in ("ws", "wss") else inner.scheme
-    forwarded = {"X-Forwarded-Proto": "https" if secure else "http", "X-Forwarded-Host": parts.netloc}
-    url = urlunsplit((scheme, inner.netloc, inner.path.rstrip("/") + parts.path, parts.query, ""))
-    return url, {"Host": parts.netloc, **forwarded}
 
 
 class Caller:

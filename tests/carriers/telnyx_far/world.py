@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import aiohttp
-
-from engine.simulator.people import Person
-from engine.simulator.ticker import Ticker
-from engine.simulator.voices import VoiceBank
+from tests.carriers.far.world import FarWorld
 from tests.carriers.telnyx_far.settings import Settings, WebhookFaults
 from tests.carriers.telnyx_far.webhooks import Caller
-
-Spawn = Callable[[Coroutine[Any, Any, object]], object]
 
 
 class Refusal(Exception):
@@ -28,19 +22,14 @@ class Refusal(Exception):
         self.pointer = pointer
 
 
-@dataclass
-class World:
+@dataclass(kw_only=True)
+class World(FarWorld):
     """What all calls share."""
 
     settings: Settings
-    http: aiohttp.ClientSession
     caller: Caller
     faults: WebhookFaults
-    voices: VoiceBank
-    ticker: Ticker
-    spawn: Spawn
     new_id: Callable[[], str]
-    find_person: Callable[[str], Person]
     dial_leg: Callable[..., Any]
     """Makes another leg of a call (far.TelnyxFar.leg)."""
     forced_results: dict[str, str]

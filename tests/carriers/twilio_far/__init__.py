@@ -4,8 +4,9 @@ Wire facts are Twilio's documentation and its OpenAPI description; nothing of `e
 that the two only agree through what goes over the wire. People, voices and clocks are the simulated carrier's.
 """
 
+from tests.carriers.far.settings import OUR_NUMBER
 from tests.carriers.twilio_far.call import FarCall
 from tests.carriers.twilio_far.far import TwilioFar
-from tests.carriers.twilio_far.settings import OUR_NUMBER, Settings, WebhookFaults
+from tests.carriers.twilio_far.settings import Settings, WebhookFaults
 
 __all__ = ["OUR_NUMBER", "FarCall", "Settings", "TwilioFar", "WebhookFaults"]

@@ -16,66 +16,37 @@ can then dial the simulated people (+15550100151 and others) and be called:
 
 from __future__ import annotations
 
-import argparse
-import asyncio
-import json
-import logging
-import signal
 import sys
+from functools import partial
 
-from engine.simulator.voices import VoiceBank
-from tests.carriers.twilio_far import OUR_NUMBER, Settings, TwilioFar
-from tests.carriers.twilio_far.sounds import tones
+from tests.carriers.far.command import common_settings, options_of, serve, webhook_of
+from tests.carriers.twilio_far import Settings, TwilioFar
 
 
 def main() -> int:
-    options = _options()
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
-    asyncio.run(_serve(options))
-    return 0
-
-
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m tests.carriers.twilio_far", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--port", type=int, default=4010)
-    parser.add_argument("--public", default="http://127.0.0.1:3334", help="the engine's public origin")
-    parser.add_argument("--really", default="", help="where that origin really is, when it is not there")
-    parser.add_argument("--path", default="/voice/webhook")
-    parser.add_argument("--number", default=OUR_NUMBER, help="the account's number")
+    parser = options_of("twilio_far", __doc__, 4010)
     parser.add_argument("--account-sid", default=Settings.account_sid)
     parser.add_argument("--auth-token", default="far-end-token")
-    parser.add_argument("--say-speed", type=float, default=1.0)
-    parser.add_argument("--wait-speed", type=float, default=1.0)
-    parser.add_argument("--tones", action="store_true", help="tones instead of synthesized voices")
-    return parser.parse_args()
-
-
-async def _serve(options: argparse.Namespace) -> None:
-    stop = asyncio.Event()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(name, stop.set)
-    voice_url = options.public.rstrip("/") + options.path
+    options = parser.parse_args()
+    voice_url = webhook_of(options)
     settings = Settings(
         account_sid=options.account_sid,
         auth_token=options.auth_token,
-        number=options.number,
         voice_url=voice_url,
         status_callback=f"{voice_url}?type=status",
-        say_speed=options.say_speed,
-        wait_speed=options.wait_speed,
-        routes={options.public.rstrip("/"): options.really} if options.really else {},
+        **common_settings(options),
     )
-    async with TwilioFar(settings, tones() if options.tones else VoiceBank(), options.port) as far:
-        shown = {
-            "base_url": far.base_url,
-            "account_sid": settings.account_sid,
-            "auth_token": settings.auth_token,
-            "number": settings.number,
-            "voice_url": voice_url,
-        }
-        print(json.dumps(shown), flush=True)
-        await stop.wait()
+    return serve(options, partial(TwilioFar, settings), _shown)
+
+
+def _shown(far: TwilioFar) -> dict[str, str]:
+    settings = far.settings
+    return {
+        "account_sid": settings.account_sid,
+        "auth_token": settings.auth_token,
+        "number": settings.number,
+        "voice_url": settings.voice_url,
+    }
 
 
 if __name__ == "__main__":

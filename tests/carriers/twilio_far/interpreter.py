@@ -11,8 +11,8 @@ from urllib.parse import urljoin
 
 from engine.simulator.leg import Leg
 from engine.simulator.voices import CARRIER_VOICE
+from tests.carriers.far.hearing import Hearing
 from tests.carriers.twilio_far.connecting import carry
-from tests.carriers.twilio_far.hearing import Hearing
 from tests.carriers.twilio_far.model import Status
 from tests.carriers.twilio_far.settings import WebhookKind
 from tests.carriers.twilio_far.transfers import transfer

@@ -13,7 +13,7 @@ from urllib.parse import parse_qs
 
 from aiohttp import web
 
-from tests.carriers.twilio_far import sim
+from tests.carriers.far import sim
 from tests.carriers.twilio_far.limits import Refusal, api, check_update, one
 from tests.carriers.twilio_far.model import API_VERSION
 from tests.carriers.twilio_far.settings import Operation, RestFault
@@ -69,7 +69,7 @@ def create_app(far: TwilioFar) -> web.Application:
     route("GET", f"{account}/IncomingPhoneNumbers.json", "numbers", _numbers)
     route("POST", f"{account}/IncomingPhoneNumbers/{{sid}}.json", "number", _update_number)
     route("GET", "/v1/DialingPermissions/Countries/{iso}", "permission", _permission)
-    sim.add_routes(app, far)
+    sim.add_routes(app, far, far.webhook_faults, "sid")
     return app
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
-OUR_NUMBER = "+15550100000"
+from tests.carriers.far.settings import FarSettings
+
 Operation = Literal["dial", "update", "fetch", "list", "notifications", "account", "numbers", "number", "permission"]
 RestFault = Literal[
     "20003",
@@ -63,39 +64,25 @@ class WebhookFaults:
     """Signed with somebody else's token."""
 
 
-@dataclass(frozen=True)
-class Settings:
-    """A far end. Times are divided by the two speeds, so that tests need not wait for a voice to read a sentence."""
+@dataclass(frozen=True, kw_only=True)
+class Settings(FarSettings):
+    """As every far end is set up, and what only Twilio has."""
 
     account_sid: str = "AC" + "0123456789abcdef" * 2
     auth_token: str = "the far end's auth token"
     signing_key: tuple[str, str] | None = None
     """Key id and secret: webhooks are signed with HMAC-SHA256 and name the key (Twilio's 2026 shared keys)."""
-    number: str = OUR_NUMBER
     voice_url: str = ""
     status_callback: str = ""
-    callers: Sequence[Mapping[str, Any]] = ()
-    """People besides the simulator's cast, as `mock.callers` writes them."""
-    say_speed: float = 1.0
-    """How much faster than life the carrier's own voice talks; only that part of a line is played then."""
-    wait_speed: float = 1.0
-    """How much faster pauses, time-outs, rings of a transfer, keys and machine detection are."""
-    routes: Mapping[str, str] = field(default_factory=dict)
-    """Public origin -> where it really is, as a tunnel would do it: {"https://calls.example.com":
-    "http://127.0.0.1:3334"}. What is signed is the public address."""
     plain_ws: bool = True
     """ws:// is taken for hosts on this machine; Twilio itself wants wss:// (31922)."""
     ended_is_404: bool = False
     """Changing a call that is over is 404/20404; else 400/21220. Both have been seen."""
     queue_s: float = 0.0
     """How long a dial waits in Twilio's queue (calls per second)."""
-    ring_pause_s: float = 0.05
-    """From the dial to the first ring."""
     close_late_s: float = 0.0
     """A stream that was stopped is closed so much later, when the next one is up already."""
     connect_s: float = 5.0
-    webhook_s: float = 15.0
-    seed: int = 1
     countries: Mapping[str, bool] = field(default_factory=lambda: {"US": True, "DE": True, "CU": False})
     """Dialing permissions by country."""
     account_status: str = "active"

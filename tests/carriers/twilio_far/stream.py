@@ -17,8 +17,9 @@ from yarl import URL
 from engine.media.audio import FRAME_MS
 from engine.simulator.frames import BadFrame, ClearAudio, FrameWriter, PlayAudio, PlayMark, read_frame
 from engine.simulator.leg import Leg
+from tests.carriers.far.address import real_address
 from tests.carriers.twilio_far.settings import Settings
-from tests.carriers.twilio_far.webhooks import real_address, signature_headers
+from tests.carriers.twilio_far.webhooks import signature_headers
 
 CONNECT_S: Final = 5.0
 _QUEUE_FRAMES: Final = 500

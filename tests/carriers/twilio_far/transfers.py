@@ -9,7 +9,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from engine.simulator.leg import Leg
-from tests.carriers.twilio_far.bridge import Bridge
+from tests.carriers.far.bridge import Bridge
 from tests.carriers.twilio_far.model import CallState, Status
 from tests.carriers.twilio_far.twiml import Dial
 

@@ -19,6 +19,7 @@ import aiohttp
 from twilio.request_validator import HMAC_SHA1, HMAC_SHA256, RequestValidator
 from yarl import URL
 
+from tests.carriers.far.address import real_address
 from tests.carriers.twilio_far.settings import Settings, WebhookFaults, WebhookKind
 
 _LIMIT: Final = 512 * 1024
@@ -75,21 +76,6 @@ def signature_headers(
     validator = RequestValidator("somebody else's token" if wrong_token else token)
     headers["X-Twilio-Signature"] = validator.compute_signature(url, dict(params), algorithm)
     return headers
-
-
-def real_address(settings: Settings, url: str) -> tuple[str, dict[str, str]]:
-    """Where a public URL leads, and the headers that a tunnel adds on the way."""
-    parts = urlsplit(url)
-    secure = parts.scheme in ("https", "wss")
-    origin = f"{'https' if secure else 'http'}://{parts.netloc}"
-    target = settings.routes.get(origin)
-    if target is None:
-        return url, {}
-    inner = urlsplit(target)
-    scheme = {"http": "ws", "https": "wss"}[inner.scheme] if parts.scheme in ("ws", "wss") else inner.scheme
-    forwarded = {"X-Forwarded-Proto": "https" if secure else "http", "X-Forwarded-Host": parts.netloc}
-    path = inner.path.rstrip("/") + parts.path
-    return urlunsplit((scheme, inner.netloc, path, parts.query, "")), {"Host": parts.netloc, **forwarded}
 
 
 class Caller:

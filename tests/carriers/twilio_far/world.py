@@ -2,35 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
-import aiohttp
-
-from engine.simulator.people import Person
-from engine.simulator.ticker import Ticker
-from engine.simulator.voices import VoiceBank
+from tests.carriers.far.world import FarWorld
 from tests.carriers.twilio_far.interpreter import Goto
 from tests.carriers.twilio_far.settings import Settings, WebhookFaults
 from tests.carriers.twilio_far.webhooks import Caller
 
-Spawn = Callable[[Coroutine[Any, Any, object]], object]
 
-
-@dataclass
-class World:
+@dataclass(kw_only=True)
+class World(FarWorld):
     """What all calls share."""
 
     settings: Settings
-    http: aiohttp.ClientSession
     caller: Caller
     faults: WebhookFaults
-    voices: VoiceBank
-    ticker: Ticker
-    spawn: Spawn
     new_sid: Callable[[str], str]
-    find_person: Callable[[str], Person]
     own_numbers: Callable[[], set[str]]
     status_callback: Callable[[str], str]
     """A number's own status callback."""

@@ -5,16 +5,13 @@ from __future__ import annotations
 import asyncio
 from binascii import a2b_base64
 from random import Random
-from typing import TYPE_CHECKING
 
 from engine.simulator.leg import Leg
 from engine.simulator.people import Person
-
-if TYPE_CHECKING:
-    from tests.carriers.twilio_far.world import World
+from tests.carriers.far.world import FarWorld
 
 
-class _Across:
+class Across:
     """One leg's stream (engine.simulator.leg.Stream) that leads into the other leg's ear."""
 
     def __init__(self, to: Leg) -> None:
@@ -33,7 +30,7 @@ class _Across:
 class Bridge:
     """The caller's leg, and the called person's for as long as it lasts."""
 
-    def __init__(self, world: World, leg: Leg, person: Person, sid: str) -> None:
+    def __init__(self, world: FarWorld, leg: Leg, person: Person, sid: str) -> None:
         self._world = world
         self._leg = leg
         self._left = asyncio.Event()
@@ -50,7 +47,7 @@ class Bridge:
         """Return when the called person hangs up."""
         leg, other = self._leg, self.other
         leg.playback.clear()
-        leg.stream, other.stream = _Across(other), _Across(leg)
+        leg.stream, other.stream = Across(other), Across(leg)
         self._world.ticker.add(other.tick, lambda _: self._left.set())
         try:
             await self._left.wait()

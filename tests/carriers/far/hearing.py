@@ -1,4 +1,5 @@
-"""Twilio's recogniser in a `<Gather>`: it hears what the simulated person says, by their script, and their keys.
+"""A carrier's recogniser (Twilio's `<Gather>`, Plivo's `<GetInput>`): it hears what the simulated person says, by
+their script, and their keys.
 
 Driven by the call's 20 ms tick. What is understood is what the person's script says, word for word, as far as it has
 been spoken; a line is final when the person has been silent for a while.
@@ -8,10 +9,9 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from engine.simulator.leg import Leg
-from tests.carriers.twilio_far.twiml import Gather
 
 WORD_MS: Final = 300
 AUTO_SPEECH_TIMEOUT_MS: Final = 700
@@ -31,10 +31,37 @@ class Heard:
         return not (self.speech or self.digits)
 
 
-class Hearing:
-    """One Gather's ear. `begun` is set with the first word or key, `over` with the result."""
+class Listens(Protocol):
+    """What the document asks of the ear."""
 
-    def __init__(self, leg: Leg, verb: Gather, wait_speed: float) -> None:
+    @property
+    def speech(self) -> bool: ...
+
+    @property
+    def keys(self) -> bool: ...
+
+    @property
+    def timeout_s(self) -> float: ...
+
+    @property
+    def speech_timeout(self) -> str:
+        """Seconds of silence after the last word, or "auto"."""
+        ...
+
+    @property
+    def num_digits(self) -> int: ...
+
+    @property
+    def finish_on_key(self) -> str: ...
+
+    @property
+    def barge_in(self) -> bool: ...
+
+
+class Hearing:
+    """The ear of one. `begun` is set with the first word or key, `over` with the result."""
+
+    def __init__(self, leg: Leg, verb: Listens, wait_speed: float) -> None:
         self.begun = asyncio.Event()
         self.over = asyncio.Event()
         self.result = Heard()

@@ -1,16 +1,16 @@
-"""What whoever runs the far end by hand can ask of it: `/sim`. Without a password: it listens on loopback only."""
+"""What whoever runs a far end by hand can ask of it: `/sim`. Without a password: it listens on loopback only."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 from aiohttp import web
 
-if TYPE_CHECKING:
-    from tests.carriers.telnyx_far.far import TelnyxFar
+from tests.carriers.far.base import FarEnd
 
 
-def add_routes(app: web.Application, far: TelnyxFar) -> None:
+def add_routes(app: web.Application, far: FarEnd[Any, Any, Any, Any], webhook_faults: object, name: str) -> None:
+    """`name` is what the carrier names a call by."""
 
     async def inbound(request: web.Request) -> web.Response:
         body = await request.json()
@@ -18,7 +18,7 @@ def add_routes(app: web.Application, far: TelnyxFar) -> None:
             call = far.ring_in(body.get("person", ""), body.get("to", ""), body.get("from", ""))
         except LookupError as error:
             return web.json_response({"message": str(error)}, status=404)
-        return web.json_response({"id": call.id, "person": call.person.name}, status=201)
+        return web.json_response({name: call.id, "person": call.person.name}, status=201)
 
     async def report(request: web.Request) -> web.Response:
         return web.json_response(far.report(int(request.query.get("last", "1000"))))
@@ -28,14 +28,7 @@ def add_routes(app: web.Application, far: TelnyxFar) -> None:
         return web.json_response({})
 
     async def press(request: web.Request) -> web.Response:
-        far.calls[request.match_info["id"]].press((await request.json())["digits"])
-        return web.json_response({})
-
-    async def lose(request: web.Request) -> web.Response:
-        socket = far.calls[request.match_info["id"]].socket
-        if socket is None:
-            return web.json_response({"message": "no stream is up"}, status=409)
-        socket.lose()
+        await far.calls[request.match_info["id"]].press((await request.json())["digits"])
         return web.json_response({})
 
     async def fail(request: web.Request) -> web.Response:
@@ -43,16 +36,15 @@ def add_routes(app: web.Application, far: TelnyxFar) -> None:
         far.fail(body["operation"], body["fault"], int(body.get("times", 1)))
         return web.json_response({})
 
-    async def webhook_faults(request: web.Request) -> web.Response:
-        for name, events in (await request.json()).items():
-            old = getattr(far.webhook_faults, name)
-            setattr(far.webhook_faults, name, events if isinstance(old, dict) else set(events))
+    async def change_webhook_faults(request: web.Request) -> web.Response:
+        for fault, kinds in (await request.json()).items():
+            old = getattr(webhook_faults, fault)
+            setattr(webhook_faults, fault, kinds if isinstance(old, dict) else set(kinds))
         return web.json_response({})
 
     app.router.add_post("/sim/inbound", inbound)
     app.router.add_get("/sim/report", report)
     app.router.add_post("/sim/calls/{id}/hangup", hang_up)
     app.router.add_post("/sim/calls/{id}/press", press)
-    app.router.add_post("/sim/calls/{id}/lose", lose)
     app.router.add_post("/sim/fail", fail)
-    app.router.add_post("/sim/faults", webhook_faults)
+    app.router.add_post("/sim/faults", change_webhook_faults)
