@@ -136,6 +136,7 @@ _LABELS: Final = {
     "slash": "/",
     "colon": ":",
     "question_mark": "?",
+    "exclamation_mark": "!",
     "enter": "Enter",
     "escape": "Esc",
     "tab": "Tab",

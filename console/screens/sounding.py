@@ -218,7 +218,9 @@ class Sounding:
             self._screen.notify(trouble, severity="warning", timeout=8, markup=False)
         self._told = trouble
         heard = sound.hearing.call_id if self._screen.is_live(sound.hearing.call_id) else ""
-        facts = SoundFacts(sound, self.listening, self._number(sound.talking.call_id), self._number(heard))
+        call = self._screen.call
+        ours = call is not None and call.live and call.floor == "operator" and self._is_mine(call)
+        facts = SoundFacts(sound, self.listening, self._number(sound.talking.call_id), self._number(heard), ours)
         self._screen.query_one(SoundBar).show(facts)
 
     def _number(self, call_id: str) -> str:

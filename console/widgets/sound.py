@@ -36,6 +36,8 @@ class SoundFacts:
     """The number that the microphone reaches."""
     heard: str = ""
     """The number that is listened to."""
+    ours: bool = False
+    """The caller on the screen waits for our person to speak."""
 
     @property
     def live(self) -> bool:
@@ -62,7 +64,7 @@ def sound_row(facts: SoundFacts, registry: Registry, width: int) -> Row:
         parts.append((1, ((level_bar(mic.level_db), "dim"),)))
         parts.append((1, ((f"hold {registry.key('talk')} to talk", "key"),)))
         parts.append((2, ((f"{registry.key('latch')} opens it, {registry.key('hand-back')} hands back", "dim"),)))
-    elif mic.trouble:
+    elif mic.trouble and facts.ours:
         parts.append((0, ((f" ○ no mic: {clean(mic.trouble, 200)}", "warn"),)))
     right: list[Part] = []
     if facts.wanted and hearing.trouble:

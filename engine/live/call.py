@@ -480,6 +480,7 @@ class LiveCall:
 
     def caller_began(self) -> None:
         self.machine.heard(True)
+        self.mouth.caller_began()
         self.replies.caller_began()
 
     def caller_interrupts(self) -> None:

@@ -214,6 +214,10 @@ class Speaking(ABC):
         self._lines = {**first, **waiting}
         return bool(first) and bool(waiting)
 
+    def caller_began(self) -> None:
+        """The caller speaks: what a person or a program wants said from now on waits until they have finished."""
+        self._caller_over.clear()
+
     def caller_over(self) -> None:
         """The caller has stopped speaking: what waited for that is said."""
         self._caller_over.set()

@@ -141,6 +141,12 @@ def test_the_line_says_what_is_listened_to_and_how() -> None:
     assert not sound_row(SoundFacts(SoundState(hearing)), Registry(), 100)
 
 
+def test_a_missing_microphone_is_said_while_the_caller_waits_for_it_and_no_longer() -> None:
+    sound = SoundState(talking=TalkingState(trouble="this machine has no microphone"))
+    assert "no mic: this machine has no microphone" in plain(sound_row(SoundFacts(sound, ours=True), Registry(), 100))
+    assert not sound_row(SoundFacts(sound), Registry(), 100)
+
+
 def test_a_console_has_a_name_that_fits_the_door() -> None:
     name = my_name()
     assert len(name) <= 40 and name.startswith("console ")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine.api import Refusal
+from engine.live.turn_clock import TurnClock
 from tests.engine.fake_carrier import sid, table
 
 LONG = "This is a very long line of the agent that somebody talks over before it has come to its end. " * 3
@@ -66,3 +67,23 @@ async def test_a_line_that_the_floor_takes_away_is_dropped_and_not_called_the_en
             await speaking
         assert refused.value.code == "line_dropped" and refused.value.hint
         assert at.now(call).live
+
+
+async def test_a_question_is_not_put_into_what_the_caller_says_and_gets_the_answer_that_comes_after(
+    tmp_path: Path,
+) -> None:
+    async with table(tmp_path, ms_per_character=5) as at:
+        call = await at.call_out("Hi.")
+        await at.answer(call)
+        await at.until_event(call, "say.heard")
+        live = at.engine._calls.connected(call.call_id)
+        live.caller_began()
+        asking = asyncio.create_task(at.engine.continue_call(call.call_id, "Which day suits you?", "cli"))
+        await at.until(call, lambda call: bool(call.queued))
+        await asyncio.sleep(0.3)  # in which it would begin
+        assert [line.text for line in at.now(call).transcript] == ["Hi."], "put before the caller had finished"
+        live.caller_said("I would like to come in.", TurnClock(1))
+        await at.until(call, lambda call: not call.queued and not call.transcript[-1].playing)
+        live.caller_said("Thursday.", TurnClock(2))
+        assert await asking == "Thursday."
+        assert [line.text for line in at.now(call).transcript] == ["Hi.", "Which day suits you?"]

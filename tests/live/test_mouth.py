@@ -458,6 +458,19 @@ async def test_what_a_program_asked_for_and_nobody_heard_is_said_again() -> None
 
 
 @virtual_time
+async def test_what_is_wanted_said_waits_until_the_caller_has_finished_and_no_longer_than_is_polite() -> None:
+    async with bench() as it:
+        it.mouth.caller_began()
+        asked = it.mouth.say("Your table is booked.", wanted=True)
+        await asyncio.sleep(3)
+        assert not it.voice.asked
+        it.mouth.caller_over()
+        assert await asked.done == "heard"
+        it.mouth.caller_began()
+        assert await it.mouth.say("And paid.", wanted=True).done == "heard"
+
+
+@virtual_time
 async def test_a_line_that_was_broken_off_for_nothing_comes_before_what_waits() -> None:
     async with bench() as it:
         playing = it.mouth.say(LONG, kind="reply")
