@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qsl, quote
 
+from engine.carriers.plain import plain
 from engine.carriers.urls import DEFAULT_PORTS, take_apart
 
 _NOTHING: Final = "nothing"
-_SHOWN: Final = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,14 +20,14 @@ class Callback:
     method: str = "POST"
 
     def fits(self, other: Callback) -> bool:
-        return (_same(self.url), self.method or "POST") == (_same(other.url), other.method or "POST")
+        return (same_address(self.url), self.method or "POST") == (same_address(other.url), other.method or "POST")
 
     def shown(self, known: str = "") -> str:
         """For people. It may hold somebody's secrets: of a query, only the values that `known` has too are shown."""
         return f"{self.method or 'POST'} {_shown(self.url, known)}" if self.url else _NOTHING
 
 
-def _same(url: str) -> str:
+def same_address(url: str) -> str:
     """A URL in the one form that stands for all that mean the same."""
     parts = take_apart(url)
     if parts is None:
@@ -43,7 +43,7 @@ def _shown(url: str, known: str) -> str:
         return "an address that can not be read"
     host = f"{parts.host}:{parts.port}" if parts.port else parts.host
     query = parts.query if url == known else _veiled(parts.query, known)
-    return _plain(f"{parts.scheme}://{'…@' if parts.user else ''}{host}{parts.path}{query}")
+    return plain(f"{parts.scheme}://{'…@' if parts.user else ''}{host}{parts.path}{query}")
 
 
 def _veiled(query: str, known: str) -> str:
@@ -56,8 +56,3 @@ def _veiled(query: str, known: str) -> str:
     return "?" + "&".join(
         f"{quote(name)}={quote(value) if (name, value) in public else '…'}" for name, value in pairs
     )
-
-
-def _plain(text: str) -> str:
-    words = "".join(letter if letter.isprintable() else " " for letter in text)
-    return " ".join(words.split())[:_SHOWN]

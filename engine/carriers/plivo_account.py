@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from engine.carriers.base import CarrierStatus, LostDial
-from engine.carriers.plivo_errors import end_of, explain, plain
+from engine.carriers.plain import plain
+from engine.carriers.plivo_errors import end_of, explain
 from engine.carriers.plivo_numbers import from_plivo
 
 TIMEOUT_S: Final = 10.0

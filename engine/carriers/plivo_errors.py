@@ -7,22 +7,21 @@ Codes: Plivo's page on hang-up causes. Names of causes change, the numbers do no
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, Literal
+from typing import Any, Final
 
-import aiohttp
 import orjson
 
 from engine.calls import State
 from engine.carriers.base import CarrierError
+from engine.carriers.http import Intent, Kind, Service, uncertain
+from engine.carriers.plain import plain
 
-Kind = Literal["refused", "gone", "retry", "unknown"]
-Intent = Literal["ask", "again", "once", "dial"]
-"""What a request is for. ask: it only reads. again: doing it twice is doing it once. once: it must not happen
-twice. dial: neither, and there is no call yet that could be gone."""
-
-_DOWN: Final = "Plivo may be down: see https://status.plivo.com, and try again"
-_UNREACHED: Final = "check the network, and plivo.api_base_url; is Plivo up? https://status.plivo.com"
-_TEXT_LIMIT: Final = 400
+PLIVO: Final = Service(
+    "Plivo",
+    "plivo",
+    down="Plivo may be down: see https://status.plivo.com, and try again",
+    unreached="check the network, and plivo.api_base_url; is Plivo up? https://status.plivo.com",
+)
 _ENDS: Final[Mapping[int, State]] = {
     1000: State.HANGUP_BOT,
     3000: State.NO_ANSWER,
@@ -124,12 +123,11 @@ def from_status(status: int, body: bytes, what: str, intent: Intent) -> CarrierE
 
 
 def _kind(status: int, intent: Intent) -> Kind:
-    uncertain: Kind = "unknown" if intent in ("once", "dial") else "retry"
     if status in (404, 410):
         return "refused" if intent == "dial" else "gone"  # a dial's 404 is about the account, not about a call
     if status in (409, 429):
         return "retry"
-    return uncertain if status == 408 or status >= 500 else "refused"
+    return uncertain(intent) if status == 408 or status >= 500 else "refused"
 
 
 def _advice(status: int) -> str:
@@ -141,45 +139,7 @@ def _advice(status: int) -> str:
         return "too many requests at once"
     if 300 <= status < 400:
         return "something else than Plivo's API answers there: check plivo.api_base_url"
-    return _DOWN if status >= 500 else ""
-
-
-def from_network(error: Exception, what: str, intent: Intent) -> CarrierError:
-    """A request without an answer: when no connection came about, nothing was sent."""
-    if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
-        text = f"Plivo can not be reached{_where(error)}"
-        return CarrierError(text, kind="retry", code="not_reached", hint=_UNREACHED)
-    uncertain: Kind = "unknown" if intent in ("once", "dial") else "retry"
-    if isinstance(error, TimeoutError):
-        text = f"Plivo did not answer in time when asked to {what}"
-        return CarrierError(text, kind=uncertain, code="timeout", hint=_DOWN)
-    why = plain(f"{type(error).__name__}: {error}")
-    text = f"the connection to Plivo broke when it was asked to {what}: {why}"
-    return CarrierError(text, kind=uncertain, code="connection_lost", hint=_DOWN)
-
-
-def _where(error: aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError) -> str:
-    if isinstance(error, aiohttp.ConnectionTimeoutError):
-        return ": no connection in time"
-    cause = getattr(error, "certificate_error", None) or error.os_error
-    why = plain(getattr(cause, "strerror", None) or str(cause)) or type(cause).__name__
-    return f" at {error.host}:{error.port}: {why}"
-
-
-def nonsense(what: str, intent: Intent) -> CarrierError:
-    """An answer that says success and cannot be read."""
-    uncertain: Kind = "unknown" if intent in ("once", "dial") else "retry"
-    text = f"Plivo's answer can not be read when asked to {what}"
-    hint = "check plivo.api_base_url: is that Plivo's API?"
-    return CarrierError(text, kind=uncertain, code="bad_answer", hint=hint)
-
-
-def plain(value: object) -> str:
-    """One line of printable text out of a carrier's field."""
-    if not isinstance(value, str):
-        return ""
-    words = "".join(letter if letter.isprintable() else " " for letter in value)
-    return " ".join(words.split())[:_TEXT_LIMIT]
+    return PLIVO.down if status >= 500 else ""
 
 
 def _number(code: str) -> int | None:

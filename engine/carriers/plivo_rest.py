@@ -9,7 +9,6 @@ left of it then is the building of these paths.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
@@ -17,6 +16,8 @@ import aiohttp
 import orjson
 from yarl import URL
 
+from engine.carriers.http import CONNECT_S, Intent, ahead_ms, from_network, nonsense, read_reply
+from engine.carriers.plain import plain
 from engine.carriers.plivo_account import (
     Access,
     Account,
@@ -28,16 +29,13 @@ from engine.carriers.plivo_account import (
     live_call,
     request_id,
 )
-from engine.carriers.plivo_errors import Intent, from_network, from_status, nonsense, plain
+from engine.carriers.plivo_errors import PLIVO, from_status
 from engine.carriers.plivo_numbers import from_plivo, to_plivo
-from engine.clock import epoch_ms
 
 API: Final = "https://api.plivo.com"
-CONNECT_S: Final = 4.0
 PAGE: Final = 20
 """What one list gives at most."""
 MAX_PAGES: Final = 5
-_REPLY_LIMIT: Final = 8 << 20
 _OK: Final = frozenset({200, 201, 202, 204})
 Where = Literal["live", "queued"]
 
@@ -66,7 +64,7 @@ class PlivoRest:
         what = "place the call"
         made = await self._ask("POST", "Call/", what, "dial", body=fields)
         if not (found := request_id(made.get("request_uuid"))):
-            raise nonsense(what, "dial")
+            raise nonsense(PLIVO, what, "dial")
         return found
 
     async def call_at(self, uuid: str, where: Where) -> PlivoCall | None:
@@ -84,7 +82,7 @@ class PlivoRest:
         value = await self._ask("GET", "Call/", "list the calls", "ask", query={"status": where})
         found = value.get("calls")
         if not isinstance(found, list):
-            raise nonsense("list the calls", "ask")
+            raise nonsense(PLIVO, "list the calls", "ask")
         return [text for item in found if (text := plain(item))]
 
     async def records(self, from_number: str, to_number: str) -> list[PlivoCall]:
@@ -114,7 +112,7 @@ class PlivoRest:
         value = await self._ask("GET", "", "show the account", "ask")
         auth_id = plain(value.get("auth_id"))
         if not auth_id:
-            raise nonsense("show the account", "ask")
+            raise nonsense(PLIVO, "show the account", "ask")
         return Account(
             auth_id,
             plain(value.get("name")),
@@ -128,7 +126,7 @@ class PlivoRest:
         if value is None:
             return None
         if from_plivo(plain(value.get("number"))) != number:
-            raise nonsense("look for the number", "ask")
+            raise nonsense(PLIVO, "look for the number", "ask")
         app_id = application_id(value.get("application"))
         application = await self._application(app_id) if app_id else None
         return OwnNumber(number, value.get("voice_enabled") is True, app_id, application)
@@ -138,7 +136,7 @@ class PlivoRest:
         what = "make an application"
         made = await self._ask("POST", "Application/", what, "once", body={"app_name": name, **urls})
         if not (app_id := plain(made.get("app_id"))):
-            raise nonsense(what, "once")
+            raise nonsense(PLIVO, what, "once")
         return app_id
 
     async def update_application(self, app_id: str, urls: Mapping[str, str]) -> None:
@@ -207,23 +205,15 @@ class PlivoRest:
         headers = {"Content-Type": "application/json"} if data is not None else {}
         try:
             async with self._http.request(method, url, data=data, headers=headers, allow_redirects=False) as reply:
-                self._take_date(reply.headers.get("Date", ""))
-                text = await _read(reply.content)
+                self.ahead_ms = ahead_ms(reply.headers.get("Date", ""), self.ahead_ms)
+                text = await read_reply(reply.content)
         except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
-            raise from_network(error, what, intent) from error
+            raise from_network(PLIVO, error, what, intent) from error
         if missing and reply.status == 404:
             return None
         if reply.status not in _OK:
             raise from_status(reply.status, text, what, intent)
         return _object(text, what, intent)
-
-    def _take_date(self, date: str) -> None:
-        try:
-            theirs = parsedate_to_datetime(date)
-        except ValueError:
-            return
-        # The date was cut to whole seconds, so on average it is half a second too early.
-        self.ahead_ms = round(theirs.timestamp() * 1000) + 500 - epoch_ms()
 
 
 def _object(text: bytes, what: str, intent: Intent) -> dict[str, Any]:
@@ -232,21 +222,12 @@ def _object(text: bytes, what: str, intent: Intent) -> dict[str, Any]:
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        raise nonsense(what, intent) from error
+        raise nonsense(PLIVO, what, intent) from error
     if not isinstance(value, dict):
-        raise nonsense(what, intent)
+        raise nonsense(PLIVO, what, intent)
     return value
 
 
 def _objects(value: Mapping[str, Any]) -> list[dict[str, Any]]:
     found = value.get("objects")
     return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
-
-
-async def _read(content: aiohttp.StreamReader) -> bytes:
-    body = bytearray()
-    async for piece in content.iter_any():
-        body += piece
-        if len(body) > _REPLY_LIMIT:
-            raise aiohttp.ClientPayloadError(f"the reply is longer than {_REPLY_LIMIT} bytes")
-    return bytes(body)

@@ -16,7 +16,8 @@ from urllib.parse import urlencode, urlsplit
 from engine.calls import Direction
 from engine.carriers.base import CarrierEvent, CarrierEventType, Transfer, WebhookRequest
 from engine.carriers.links import Flow, read_link
-from engine.carriers.plivo_errors import end_of, explain, is_end, plain
+from engine.carriers.plain import plain
+from engine.carriers.plivo_errors import end_of, explain, is_end
 from engine.carriers.plivo_numbers import from_plivo
 from engine.carriers.plivo_signature import form_pairs, query_pairs
 from engine.carriers.plivo_xml import render

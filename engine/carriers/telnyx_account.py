@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from engine.calls import State
 from engine.carriers.base import CarrierStatus
-from engine.carriers.telnyx_errors import plain
+from engine.carriers.plain import plain
 
 API: Final = "https://api.telnyx.com/v2"
 TIMEOUT_S: Final = 10.0

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from engine.carriers.base import CarrierError
+from engine.carriers.plain import LIMIT, plain
 
 Kind = Literal["refused", "gone", "retry", "unknown"]
 Intent = Literal["ask", "again", "dial"]
@@ -39,7 +40,6 @@ _BY_STATUS: Final[Mapping[int, str]] = {
 }
 _DOWN: Final = "Telnyx may be down: see https://status.telnyx.com, and try again"
 _UNREACHED: Final = "check the network and telnyx.api_base_url; is Telnyx up? https://status.telnyx.com"
-_TEXT_LIMIT: Final = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ def read_failure(status: int, body: object) -> Failure:
     metas = [error.get("meta") for error in found]
     links = [plain(meta.get("url")) for meta in metas if isinstance(meta, dict)]
     link = next((link for link in links if link.startswith("https://")), "")
-    return Failure(status, codes, said[:_TEXT_LIMIT] or f"HTTP {status}", link)
+    return Failure(status, codes, said[:LIMIT] or f"HTTP {status}", link)
 
 
 def classify(failure: Failure, intent: Intent) -> Kind:
@@ -121,14 +121,6 @@ def nonsense(what: str, intent: Intent) -> CarrierError:
     kind: Kind = "unknown" if intent == "dial" else "retry"
     text = f"Telnyx's answer can not be read when asked to {what}"
     return CarrierError(text, kind=kind, code="bad_answer", hint="check telnyx.api_base_url: is that Telnyx's API?")
-
-
-def plain(value: object) -> str:
-    """One line of printable text out of a carrier's field."""
-    if not isinstance(value, str):
-        return ""
-    words = "".join(letter if letter.isprintable() else " " for letter in value)
-    return " ".join(words.split())[:_TEXT_LIMIT]
 
 
 def _said(error: Mapping[str, Any]) -> str:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Mapping
-from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 import httpx
@@ -19,6 +18,7 @@ import orjson
 from telnyx import APIConnectionError, APIStatusError, APITimeoutError, AsyncTelnyx, TelnyxError
 
 from engine.carriers.base import CarrierError
+from engine.carriers.http import CONNECT_S, ahead_ms
 from engine.carriers.telnyx_account import Access, Application, OwnNumber, application, own_number
 from engine.carriers.telnyx_errors import (
     Intent,
@@ -29,9 +29,7 @@ from engine.carriers.telnyx_errors import (
     timed_out,
     unreachable,
 )
-from engine.clock import epoch_ms
 
-CONNECT_S: Final = 4.0
 PAGE: Final = 250
 PAGES: Final = 4
 """Pages of active calls that are looked through for a lost dial."""
@@ -165,7 +163,7 @@ class TelnyxRest:
             raise broken(what, type(error).__name__, intent) from error
         except (TelnyxError, ValueError) as error:
             raise CarrierError(f"Telnyx can not be asked to {what}: {error}", code="bad_request") from error
-        self._note_clock(response.headers.get("date", ""))
+        self.ahead_ms = ahead_ms(response.headers.get("date", ""), self.ahead_ms)
         try:
             value = orjson.loads(body)
         except orjson.JSONDecodeError:
@@ -173,12 +171,6 @@ class TelnyxRest:
         if not isinstance(value, dict):
             raise nonsense(what, intent)
         return value
-
-    def _note_clock(self, date: str) -> None:
-        try:
-            self.ahead_ms = round(parsedate_to_datetime(date).timestamp() * 1000) - epoch_ms()
-        except ValueError:
-            return  # without a date, or not one: what is known of the clock stays
 
 
 def _uncertain(error: CarrierError) -> bool:

@@ -12,9 +12,9 @@ from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
 from engine.carriers.base import CarrierError
+from engine.carriers.callback import same_address
+from engine.carriers.plain import plain
 from engine.carriers.telnyx_account import Application, OwnNumber
-from engine.carriers.telnyx_errors import plain
-from engine.carriers.urls import DEFAULT_PORTS, take_apart
 from engine.check import Check
 
 SKEW_MS: Final = 60_000
@@ -175,17 +175,7 @@ def _refused(check: str, error: CarrierError, before: str = "") -> Check:
 
 
 def _same_url(one: str, other: str) -> bool:
-    return _plain_url(one) == _plain_url(other)
-
-
-def _plain_url(url: str) -> str:
-    """A URL in the one form that stands for all that mean the same."""
-    parts = take_apart(url)
-    if parts is None:
-        return url
-    port = "" if parts.port == DEFAULT_PORTS[parts.scheme] else parts.port
-    host = parts.host.lower() + (f":{port}" if port else "")
-    return f"{parts.scheme}://{parts.user}{host}{parts.path or '/'}{parts.query}"
+    return same_address(one) == same_address(other)
 
 
 def _shown(url: str) -> str:

@@ -18,6 +18,7 @@ import orjson
 
 from engine.calls import State
 from engine.carriers.base import AnsweredBy, CarrierEvent, WebhookRequest
+from engine.carriers.plain import plain
 
 Flow = Literal["", "answer", "turn", "leg"]
 """answer: what to do is asked at the answer. turn: what was said is the document of that token. leg: the other leg of
@@ -112,7 +113,7 @@ def parse(request: WebhookRequest) -> CarrierEvent:
     if not isinstance(name, str) or not name:
         raise ValueError("it names no event_type")
     payload = data.get("payload")
-    return _event(_plain(name, 80), payload if isinstance(payload, dict) else {})
+    return _event(plain(name, 80), payload if isinstance(payload, dict) else {})
 
 
 def _form(body: bytes) -> CarrierEvent:
@@ -124,7 +125,7 @@ def _form(body: bytes) -> CarrierEvent:
     if "event_type" in form:
         return _version_1({"payload": form}, form["event_type"])
     if "CallSid" in form and "AccountSid" in form:
-        return CarrierEvent("trouble", _plain(form["CallSid"], 256), detail=_TEXML, raw_type="TeXML")
+        return CarrierEvent("trouble", plain(form["CallSid"], 256), detail=_TEXML, raw_type="TeXML")
     raise ValueError("the body is not JSON")
 
 
@@ -132,19 +133,19 @@ def _version_1(data: Mapping[str, Any], name: str) -> CarrierEvent:
     payload = data.get("payload")
     fields = payload if isinstance(payload, dict) else {}
     state = read_state(fields.get("client_state"))
-    provider_call_id = _plain(fields.get("call_control_id"), 256)
-    return CarrierEvent("trouble", provider_call_id, state.call_id, detail=VERSION_1, raw_type=_plain(name, 80))
+    provider_call_id = plain(fields.get("call_control_id"), 256)
+    return CarrierEvent("trouble", provider_call_id, state.call_id, detail=VERSION_1, raw_type=plain(name, 80))
 
 
 def _event(name: str, payload: Mapping[str, Any]) -> CarrierEvent:
     state = read_state(payload.get("client_state"))
     base = CarrierEvent(
         "ignored",
-        _plain(payload.get("call_control_id"), 256),
+        plain(payload.get("call_control_id"), 256),
         state.call_id,
         None,
-        _plain(payload.get("from"), 128),
-        _plain(payload.get("to"), 128),
+        plain(payload.get("from"), 128),
+        plain(payload.get("to"), 128),
         raw_type=name,
     )
     if state.flow == "leg":
@@ -167,14 +168,14 @@ def _other_leg(base: CarrierEvent, payload: Mapping[str, Any], state: ClientStat
         provider_call_id=state.value,
         reached=str(payload.get("hangup_cause")) in _TAKEN,
         wants_document=True,
-        detail=_plain(payload.get("hangup_cause"), 80).replace("_", " "),
+        detail=plain(payload.get("hangup_cause"), 80).replace("_", " "),
     )
 
 
 def _initiated(base: CarrierEvent, payload: Mapping[str, Any], state: ClientState) -> CarrierEvent:
     """Telnyx reports no ringing: that it dials is the most that is told before the answer."""
     if payload.get("direction") in ("incoming", "inbound"):
-        attestation = _plain(payload.get("shaken_stir_attestation"), 40)
+        attestation = plain(payload.get("shaken_stir_attestation"), 40)
         return replace(
             base, type="incoming", call_id="", direction="inbound", wants_document=True, attestation=attestation
         )
@@ -186,9 +187,9 @@ def _answered(base: CarrierEvent, payload: Mapping[str, Any], state: ClientState
 
 
 def _hangup(base: CarrierEvent, payload: Mapping[str, Any], state: ClientState) -> CarrierEvent:
-    cause, source = _plain(payload.get("hangup_cause"), 80), payload.get("hangup_source")
+    cause, source = plain(payload.get("hangup_cause"), 80), payload.get("hangup_source")
     reason = HANGUP_REASONS.get(cause, State.FAILED)
-    sip = _plain(payload.get("sip_hangup_cause"), 20)
+    sip = plain(payload.get("sip_hangup_cause"), 20)
     said = cause.replace("_", " ") + (f" (SIP {sip})" if sip not in ("", "unspecified") else "")
     return replace(
         base,
@@ -200,7 +201,7 @@ def _hangup(base: CarrierEvent, payload: Mapping[str, Any], state: ClientState) 
 
 
 def _dtmf(base: CarrierEvent, payload: Mapping[str, Any], state: ClientState) -> CarrierEvent:
-    digit = _plain(payload.get("digit"), 1).upper()
+    digit = plain(payload.get("digit"), 1).upper()
     return replace(base, type="dtmf", digits=digit) if digit and digit in "0123456789*#ABCD" else base
 
 
@@ -212,13 +213,13 @@ def _machine(base: CarrierEvent, payload: Mapping[str, Any], state: ClientState)
 
 def _greeting(base: CarrierEvent, payload: Mapping[str, Any], state: ClientState) -> CarrierEvent:
     """A machine's greeting is over, by a beep, by silence or by the limit of the detection: a message may follow."""
-    return replace(base, type="machine", answered_by="machine_end", detail=_plain(payload.get("result"), 40))
+    return replace(base, type="machine", answered_by="machine_end", detail=plain(payload.get("result"), 40))
 
 
 def _said(base: CarrierEvent, payload: Mapping[str, Any], state: ClientState) -> CarrierEvent:
     turn = state.value if state.flow == "turn" else ""
     if payload.get("status") not in ("completed", None):
-        return replace(base, detail=f"speaking ended: {_plain(payload.get('status'), 40)}")
+        return replace(base, detail=f"speaking ended: {plain(payload.get('status'), 40)}")
     return replace(base, type="said", turn=turn)
 
 
@@ -228,14 +229,14 @@ def _transcription(base: CarrierEvent, payload: Mapping[str, Any], state: Client
     fields = data if isinstance(data, dict) else {}
     if fields.get("transcription_track") == "outbound":
         return replace(base, detail="our own voice")
-    text = _plain(fields.get("transcript"), _TEXT_LIMIT)
+    text = plain(fields.get("transcript"), _TEXT_LIMIT)
     if not text:
         return replace(base, detail="nothing was understood")
     return replace(base, type="speech" if fields.get("is_final") is True else "partial", text=text)
 
 
 def _stream_failed(base: CarrierEvent, payload: Mapping[str, Any], state: ClientState) -> CarrierEvent:
-    why = _plain(payload.get("failure_reason"), 200).replace("_", " ")
+    why = plain(payload.get("failure_reason"), 200).replace("_", " ")
     said = f"Telnyx could not stream the audio: {why or 'no reason given'}"
     return replace(base, type="stream_failed", detail=said)
 
@@ -245,14 +246,14 @@ def _cost(base: CarrierEvent, payload: Mapping[str, Any], state: ClientState) ->
     total = payload.get("total_cost")
     parts = payload.get("cost_parts")
     first = parts[0] if isinstance(parts, list) and parts and isinstance(parts[0], dict) else {}
-    amount = _plain(total if isinstance(total, str) else str(total) if isinstance(total, int | float) else "", 40)
+    amount = plain(total if isinstance(total, str) else str(total) if isinstance(total, int | float) else "", 40)
     if not amount or payload.get("status") == "failed":
         return replace(base, detail="without an amount")
     seconds = payload.get("billed_duration_secs")
     return replace(
         base,
         type="cost",
-        cost=f"{amount} {_plain(first.get('currency'), 8)}".strip(),
+        cost=f"{amount} {plain(first.get('currency'), 8)}".strip(),
         duration_s=seconds if isinstance(seconds, int) and not isinstance(seconds, bool) else None,
     )
 
@@ -273,11 +274,3 @@ _READERS: Final[Mapping[str, Callable[[CarrierEvent, Mapping[str, Any], ClientSt
 }
 """Everything else is only noted: streams and voices that start, bridges, recordings, queues, conferences. The keys of
 `call.gather.ended` were reported one by one."""
-
-
-def _plain(value: object, limit: int) -> str:
-    """One line of printable text."""
-    if not isinstance(value, str):
-        return ""
-    words = "".join(letter if letter.isprintable() else " " for letter in value[: 2 * limit])
-    return " ".join(words.split())[:limit]

@@ -9,7 +9,8 @@ from urllib.parse import parse_qs
 
 from engine.calls import State
 from engine.carriers.base import Alert, CarrierStatus, LostDial
-from engine.carriers.twilio_errors import UNREACHABLE, docs_link, explain, plain
+from engine.carriers.plain import plain
+from engine.carriers.twilio_errors import UNREACHABLE, docs_link, explain
 
 TIMEOUT_S: Final = 10.0
 """Seconds that one request may take."""

@@ -8,27 +8,24 @@ not used: they drop the link and put colours into their text when standard error
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, Literal
+from typing import Any, Final
 
-import aiohttp
 import orjson
 
 from engine.carriers.base import CarrierError
-
-Kind = Literal["refused", "gone", "retry", "unknown"]
-Intent = Literal["ask", "again", "once", "dial"]
-"""What a request is for. ask: it only reads. again: doing it twice is doing it once. once: it must not happen
-twice. dial: neither, and there is no call yet that could be gone."""
+from engine.carriers.http import Intent, Kind, Service, uncertain
+from engine.carriers.plain import plain
 
 WRONG_STATE: Final = 21220
 """The call is not in a state for this: it still rings, is over already, or is changing just now."""
 UNREACHABLE: Final = frozenset({*range(11200, 11300), 15003})
 """An HTTP request of Twilio's to an address of ours failed; 15003 is about a status callback."""
-_DOWN: Final = "Twilio may be down: see https://status.twilio.com, and try again"
-_UNREACHED: Final = (
-    "check the network, and twilio.api_base_url, region and edge; is Twilio up? https://status.twilio.com"
+TWILIO: Final = Service(
+    "Twilio",
+    "twilio",
+    down="Twilio may be down: see https://status.twilio.com, and try again",
+    unreached="check the network, and twilio.api_base_url, region and edge; is Twilio up? https://status.twilio.com",
 )
-_TEXT_LIMIT: Final = 400
 _KINDS: Final[Mapping[int, Kind]] = {
     10001: "refused",
     10002: "refused",
@@ -133,7 +130,6 @@ def read_failure(status: int, body: bytes) -> RestFailure:
 
 def classify(status: int, code: int | None, intent: Intent) -> Kind:
     """What a failed request means for whoever sent it."""
-    uncertain: Kind = "unknown" if intent in ("once", "dial") else "retry"
     kind = _KINDS.get(code or 0)
     if kind is None and any((code or 0) in codes for codes in _REFUSED):
         kind = "refused"
@@ -141,7 +137,7 @@ def classify(status: int, code: int | None, intent: Intent) -> Kind:
         kind = _by_status(status)
     if kind == "gone" and intent == "dial":  # what does not exist is the account or the address, not a call
         return "refused"
-    return uncertain if kind == "unknown" else kind
+    return uncertain(intent) if kind == "unknown" else kind
 
 
 def _by_status(status: int) -> Kind:
@@ -166,39 +162,7 @@ def _advice(status: int) -> str:
     """What to do about an answer that names no error of Twilio's."""
     if 300 <= status < 400:
         return "something else than Twilio's API answers there: check twilio.api_base_url, region and edge"
-    return _DOWN if status >= 500 else "check twilio.api_base_url: is that Twilio's API?"
-
-
-def from_network(error: Exception, what: str, intent: Intent) -> CarrierError:
-    """A request without an answer: when no connection came about, nothing was sent."""
-    if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
-        text = f"Twilio can not be reached{_where(error)}"
-        return CarrierError(text, kind="retry", code="not_reached", hint=_UNREACHED)
-    uncertain: Kind = "unknown" if intent in ("once", "dial") else "retry"
-    if isinstance(error, TimeoutError):
-        text = f"Twilio did not answer in time when asked to {what}"
-        return CarrierError(text, kind=uncertain, code="timeout", hint=_DOWN)
-    why = plain(f"{type(error).__name__}: {error}")
-    text = f"the connection to Twilio broke when it was asked to {what}: {why}"
-    return CarrierError(text, kind=uncertain, code="connection_lost", hint=_DOWN)
-
-
-def _where(error: aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError) -> str:
-    """Which server was not reached and why, without the words of the HTTP client: they speak of TLS without any."""
-    if isinstance(error, aiohttp.ConnectionTimeoutError):
-        return ": no connection in time"
-    cause = getattr(error, "certificate_error", None) or error.os_error
-    why = plain(getattr(cause, "strerror", None) or str(cause)) or type(cause).__name__
-    return f" at {error.host}:{error.port}: {why}"
-
-
-def nonsense(what: str, intent: Intent) -> CarrierError:
-    """An answer that says success and cannot be read."""
-    uncertain: Kind = "unknown" if intent in ("once", "dial") else "retry"
-    text = f"Twilio's answer can not be read when asked to {what}"
-    return CarrierError(
-        text, kind=uncertain, code="bad_answer", hint="check twilio.api_base_url: is that Twilio's API?"
-    )
+    return TWILIO.down if status >= 500 else "check twilio.api_base_url: is that Twilio's API?"
 
 
 def explain(code: int | None) -> str:
@@ -209,14 +173,6 @@ def explain(code: int | None) -> str:
 def docs_link(code: int) -> str:
     """The page of Twilio's error dictionary."""
     return f"https://www.twilio.com/docs/errors/{code}"
-
-
-def plain(value: object) -> str:
-    """One line of printable text out of a carrier's field."""
-    if not isinstance(value, str):
-        return ""
-    words = "".join(letter if letter.isprintable() else " " for letter in value)
-    return " ".join(words.split())[:_TEXT_LIMIT]
 
 
 def _code(value: object) -> int | None:

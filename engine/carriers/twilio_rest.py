@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping, Sequence
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, Final, TypeVar
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
@@ -22,22 +21,13 @@ from twilio.rest import Client
 from yarl import URL
 
 from engine.carriers.base import Alert
+from engine.carriers.http import CONNECT_S, Intent, ahead_ms, from_network, nonsense, read_reply
+from engine.carriers.plain import plain
 from engine.carriers.twilio_account import Access, Account, OwnNumber, TwilioCall, alert
-from engine.carriers.twilio_errors import (
-    Intent,
-    RestFailure,
-    from_failure,
-    from_network,
-    nonsense,
-    plain,
-    read_failure,
-)
-from engine.clock import epoch_ms
+from engine.carriers.twilio_errors import TWILIO, RestFailure, from_failure, read_failure
 
-CONNECT_S: Final = 4.0
 LISTED: Final = 200
 """Calls looked through for a lost dial; Twilio lists the newest first."""
-_REPLY_LIMIT: Final = 8 << 20
 _EDGES: Final[Mapping[str, str]] = {"us1": "ashburn", "ie1": "dublin", "au1": "sydney"}
 """A region's own edge: Twilio's host names want both or neither."""
 _OWN_ENVIRONMENT: Final = {"VOICECALL": "configured"}
@@ -80,8 +70,8 @@ class _Http(AsyncTwilioHttpClient):  # type: ignore[misc]
             headers={**(headers or {}), **proof},
             allow_redirects=False,
         ) as reply:
-            self._take_date(reply.headers.get("Date", ""))
-            text = await _read(reply.content)
+            self.ahead_ms = ahead_ms(reply.headers.get("Date", ""), self.ahead_ms)
+            text = await read_reply(reply.content)
             if not 200 <= reply.status < 300:
                 raise read_failure(reply.status, text)
             return Response(reply.status, text.decode(errors="replace"), reply.headers)
@@ -94,14 +84,6 @@ class _Http(AsyncTwilioHttpClient):  # type: ignore[misc]
             return url
         parts = urlsplit(url)
         return urlunsplit((self._base.scheme, self._base.netloc, self._base.path + parts.path, parts.query, ""))
-
-    def _take_date(self, date: str) -> None:
-        try:
-            theirs = parsedate_to_datetime(date)
-        except ValueError:
-            return
-        # The date was cut to whole seconds, so on average it is half a second too early.
-        self.ahead_ms = round(theirs.timestamp() * 1000) + 500 - epoch_ms()
 
 
 class TwilioRest:
@@ -135,7 +117,7 @@ class TwilioRest:
         what = "place the call"
         made = await self._ask(what, "dial", self._client.calls.create_async(**fields))
         if not made.sid:
-            raise nonsense(what, "dial")
+            raise nonsense(TWILIO, what, "dial")
         return str(made.sid)
 
     async def call(self, sid: str) -> TwilioCall:
@@ -202,16 +184,16 @@ class TwilioRest:
         except RestFailure as failure:
             raise from_failure(failure, what, intent) from failure
         except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
-            raise from_network(error, what, intent) from error
+            raise from_network(TWILIO, error, what, intent) from error
         except (AttributeError, KeyError, TypeError, ValueError, TwilioException) as error:
             # The SDK meets an answer that is no JSON, or JSON of another shape.
-            raise nonsense(what, intent) from error
+            raise nonsense(TWILIO, what, intent) from error
 
 
 def _call(found: Any) -> TwilioCall:
     sid, status = plain(found.sid), plain(_word(found.status))
     if not sid or not status:
-        raise nonsense("tell about a call", "ask")
+        raise nonsense(TWILIO, "tell about a call", "ask")
     duration = plain(found.duration)
     return TwilioCall(
         sid=sid,
@@ -250,12 +232,3 @@ def _epoch_ms(date: object) -> int | None:
     if not isinstance(date, datetime):
         return None
     return round((date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() * 1000)
-
-
-async def _read(content: aiohttp.StreamReader) -> bytes:
-    body = bytearray()
-    async for piece in content.iter_any():
-        body += piece
-        if len(body) > _REPLY_LIMIT:
-            raise aiohttp.ClientPayloadError(f"the reply is longer than {_REPLY_LIMIT} bytes")
-    return bytes(body)

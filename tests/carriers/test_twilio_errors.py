@@ -12,16 +12,9 @@ from aiohttp.client_reqrep import ConnectionKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.carriers.twilio_errors import (
-    Intent,
-    Kind,
-    classify,
-    explain,
-    from_failure,
-    from_network,
-    plain,
-    read_failure,
-)
+from engine.carriers.http import Intent, Kind, from_network
+from engine.carriers.plain import plain
+from engine.carriers.twilio_errors import TWILIO, classify, explain, from_failure, read_failure
 
 INTENTS: tuple[Intent, ...] = ("ask", "again", "once", "dial")
 
@@ -125,13 +118,13 @@ def _refused_connection() -> aiohttp.ClientConnectorError:
 def test_without_a_connection_nothing_was_sent_and_afterwards_nobody_knows(
     error: Exception, kinds: tuple[Kind, ...]
 ) -> None:
-    made = [from_network(error, "place the call", intent) for intent in INTENTS]
+    made = [from_network(TWILIO, error, "place the call", intent) for intent in INTENTS]
     assert tuple(failure.kind for failure in made) == kinds
     assert all(str(failure) and failure.code for failure in made)
 
 
 def test_an_address_that_was_not_reached_is_named_without_words_about_tls() -> None:
-    error = from_network(_refused_connection(), "place the call", "dial")
+    error = from_network(TWILIO, _refused_connection(), "place the call", "dial")
     assert str(error) == "Twilio can not be reached at 127.0.0.1:9: Connection refused"
     assert "twilio.api_base_url" in error.hint
 
@@ -139,7 +132,7 @@ def test_an_address_that_was_not_reached_is_named_without_words_about_tls() -> N
 def test_a_certificate_that_is_not_believed_is_named() -> None:
     key = ConnectionKey("api.twilio.com", 443, True, True, None, None, None)
     why = ssl.SSLCertVerificationError(1, "certificate verify failed: Hostname mismatch")
-    error = from_network(aiohttp.ClientConnectorCertificateError(key, why), "place the call", "dial")
+    error = from_network(TWILIO, aiohttp.ClientConnectorCertificateError(key, why), "place the call", "dial")
     assert str(error) == (
         "Twilio can not be reached at api.twilio.com:443: certificate verify failed: Hostname mismatch"
     )
@@ -155,7 +148,7 @@ def test_an_answer_that_names_no_error_of_twilios_says_what_to_check(status: int
 
 @pytest.mark.parametrize("error", [TimeoutError(), aiohttp.ServerDisconnectedError()])
 def test_a_silence_of_twilios_says_where_to_look(error: Exception) -> None:
-    assert "status.twilio.com" in from_network(error, "place the call", "dial").hint
+    assert "status.twilio.com" in from_network(TWILIO, error, "place the call", "dial").hint
 
 
 def test_twilios_own_page_is_the_hint_where_there_is_one() -> None:
