@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar
 
 from engine.carriers import twilio_setup
 from engine.carriers.base import CarrierError
+from engine.carriers.setup_checks import out_of_reach
 from engine.carriers.twilio_account import OwnNumber
 from engine.check import Check
 from engine.checks import is_private
@@ -109,7 +110,7 @@ async def _ask_twilio(config: Config, state_dir: Path) -> Findings:
         async with _twilio(config, state_dir) as carrier:
             account = await answer_to(carrier.account())
             first = twilio_setup.credentials(account)
-            if twilio_setup.out_of_reach(account):
+            if out_of_reach(account):
                 return Findings([first])
             numbers, countries, clock = await _questions(config, carrier)
     except CarrierError as error:  # without credentials there is no carrier to ask

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from engine.carriers import plivo_setup
 from engine.carriers.base import CarrierError
 from engine.carriers.plivo_account import OwnNumber
+from engine.carriers.setup_checks import out_of_reach
 from engine.check import Check
 from engine.clock import epoch_ms
 from engine.config import Config
@@ -27,7 +28,7 @@ async def ask_plivo(config: Config, state_dir: Path) -> Findings:
         async with _plivo(config, state_dir) as carrier:
             account = await answer_to(carrier.account())
             first = plivo_setup.credentials(account)
-            if plivo_setup.out_of_reach(account):
+            if out_of_reach(account):
                 return Findings([first])
             wanted = own_numbers(config)
             found = await _look(carrier, wanted)

@@ -33,6 +33,7 @@ from engine.carriers.base import (
     WebhookReply,
     WebhookRequest,
 )
+from engine.carriers.http import read_reply
 from engine.media.twilio_wire import TwilioWire
 from engine.media.wire import MediaWire
 
@@ -223,7 +224,7 @@ class MockCarrier:
         headers = {"Content-Type": "application/json"} if data is not None else {}
         try:
             async with self._http.request(method, url, data=data, headers=headers, allow_redirects=False) as reply:
-                return reply.status, _reply_object(await _read(reply.content))
+                return reply.status, _reply_object(await read_reply(reply.content, _REPLY_LIMIT))
         except aiohttp.ClientConnectorError as error:
             raise CarrierError(f"the simulated carrier can not be reached: {error}", kind="retry") from error
         except aiohttp.ConnectionTimeoutError as error:
@@ -253,16 +254,6 @@ class MockCarrier:
             with contextlib.suppress(CarrierError):  # calls find out for themselves when the simulator is gone
                 await self._request("GET", "/v1/ping")
             await asyncio.sleep(KEEP_ALIVE_S)
-
-
-async def _read(content: aiohttp.StreamReader) -> bytes:
-    """The whole body, which may come in many pieces."""
-    body = bytearray()
-    async for piece in content.iter_any():
-        body += piece
-        if len(body) > _REPLY_LIMIT:
-            raise aiohttp.ClientPayloadError(f"the reply is longer than {_REPLY_LIMIT} bytes")
-    return bytes(body)
 
 
 def _reply_object(body: bytes) -> dict[str, Any]:

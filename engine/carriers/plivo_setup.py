@@ -8,16 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
 
+from engine.carriers import setup_checks
 from engine.carriers.base import CarrierError
 from engine.carriers.callback import Callback
 from engine.carriers.plivo_account import Account, OwnNumber
+from engine.carriers.setup_checks import FIX, compared, out_of_reach
 from engine.check import Check
-
-SKEW_MS: Final = 30_000
-"""A clock that is further from Plivo's is wrong. Theirs is known to about a second."""
-_FIX: Final = "voicecall setup --online --fix writes ours, after showing what it would do"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +102,6 @@ def change(number: OwnNumber, webhook_url: str) -> Change | None:
     return Change(found.app_id, name, number.number, now, then, shared if others > 0 else "")
 
 
-def out_of_reach(answer: object) -> bool:
-    """No connection came about: there is no use in asking anything else."""
-    return isinstance(answer, CarrierError) and answer.code == "not_reached"
-
-
 def credentials(answer: Account | CarrierError) -> Check:
     check = "plivo-credentials"
     if out_of_reach(answer):
@@ -146,19 +138,15 @@ def addresses(number: OwnNumber, webhook_url: str) -> Iterator[Check]:
     now, then = theirs(number), ours(webhook_url)
     if number.application is None:
         what = f"{number.number} belongs to no application: calls to it are told to nobody"
-        yield Check("plivo-answer-url", False, what, _FIX)
+        yield Check("plivo-answer-url", False, what, FIX)
         return
-    yield _compared("plivo-answer-url", f"{number.number}: calls to it", now.answer, then.answer)
-    yield _compared("plivo-hangup-url", f"{number.number}: the ends of calls to it", now.hangup, then.hangup)
+    yield compared("plivo-answer-url", f"{number.number}: calls to it", now.answer, then.answer)
+    yield compared("plivo-hangup-url", f"{number.number}: the ends of calls to it", now.hangup, then.hangup)
 
 
 def no_address(tunnel: str) -> Check:
     """There is nothing to compare a number with. `tunnel`: what gives us an address once it is up, or nothing."""
-    if tunnel:
-        message = f"not compared: the address of {tunnel} is known only while it is up"
-        return Check("plivo-answer-url", True, message, "set public_url if that address is always the same")
-    message = "not compared: our own address is not known, public_url is not set"
-    return Check("plivo-answer-url", False, message, "set public_url to the address at which Plivo reaches us")
+    return setup_checks.no_address("plivo-answer-url", "Plivo", tunnel)
 
 
 def clock(answer: int | CarrierError) -> Check:
@@ -166,26 +154,14 @@ def clock(answer: int | CarrierError) -> Check:
     check = "plivo-clock"
     if isinstance(answer, CarrierError):
         return _refused(check, answer, "Plivo's clock could not be read: ")
-    seconds = round(abs(answer) / 1000)
-    if abs(answer) <= SKEW_MS:
-        return Check(check, True, "our clock agrees with Plivo's" + (f" to {seconds} s" if seconds > 1 else ""))
-    way = "behind" if answer > 0 else "ahead of"
-    what = f"our clock is {seconds} s {way} Plivo's: a dial whose outcome is uncertain may be given to the wrong call"
-    fix = "set the clock by the network: timedatectl set-ntp true (Linux), Settings, Date & Time (macOS)"
-    return Check(check, False, what, fix)
+    return setup_checks.clock(
+        check, "Plivo", answer, "a dial whose outcome is uncertain may be given to the wrong call"
+    )
 
 
 def _refused(check: str, error: CarrierError, before: str = "") -> Check:
     code = f" (HTTP {error.code})" if error.code.isdecimal() else ""
     return Check(check, False, f"{before}{error}{code}", error.hint or "try again")
-
-
-def _compared(check: str, what: str, now: Callback, then: Callback) -> Check:
-    if now.fits(then):
-        return Check(check, True, f"{what} come to {then.shown(then.url)}")
-    lost = f"{what} do not come to us" if now.url else f"{what} are told to nobody"
-    lines = (lost, f"ours: {then.shown(then.url)}", f"theirs: {now.shown(then.url)}")
-    return Check(check, False, "\n".join(lines), _FIX)
 
 
 def _number(text: str) -> float | None:

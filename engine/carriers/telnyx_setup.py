@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
+from engine.carriers import setup_checks
 from engine.carriers.base import CarrierError
 from engine.carriers.callback import same_address
 from engine.carriers.plain import plain
+from engine.carriers.setup_checks import out_of_reach
 from engine.carriers.telnyx_account import Application, OwnNumber
 from engine.check import Check
 
@@ -65,11 +67,6 @@ def number_change(number: OwnNumber, app: Application) -> Change | None:
     return Change(number.number, number.id, app.name, parts)
 
 
-def out_of_reach(answer: object) -> bool:
-    """No connection came about: there is no use in asking anything else."""
-    return isinstance(answer, CarrierError) and answer.code == "not_reached"
-
-
 def key(answer: Application | CarrierError) -> Check:
     """Whether the API key is one. An application that does not exist is told by an account that does."""
     check = "telnyx-key"
@@ -118,12 +115,7 @@ def webhook_url(app: Application, ours: str) -> Check:
 
 def no_address(tunnel: str) -> Check:
     """There is nothing to compare with. `tunnel`: what gives us an address once it is up, or nothing."""
-    check = "telnyx-webhook-url"
-    if tunnel:
-        message = f"not compared: the address of {tunnel} is known only while it is up"
-        return Check(check, True, message, "set public_url if that address is always the same")
-    message = "not compared: our own address is not known, public_url is not set"
-    return Check(check, False, message, "set public_url to the address at which Telnyx reaches us")
+    return setup_checks.no_address("telnyx-webhook-url", "Telnyx", tunnel)
 
 
 def own_number(number: str, answer: OwnNumber | CarrierError | None, app: Application) -> Check:
@@ -153,18 +145,8 @@ def no_number() -> Check:
 
 def clock(ahead_ms: int) -> Check:
     """`ahead_ms`: how far Telnyx's clock is before ours."""
-    seconds = round(abs(ahead_ms) / 1000)
-    if abs(ahead_ms) <= SKEW_MS:
-        return Check(
-            "telnyx-clock", True, "our clock agrees with Telnyx's" + (f" to {seconds} s" if seconds > 1 else "")
-        )
-    way = "behind" if ahead_ms > 0 else "ahead of"
-    return Check(
-        "telnyx-clock",
-        False,
-        f"our clock is {seconds} s {way} Telnyx's: from 300 s on every webhook is refused",
-        "set the clock by the network: timedatectl set-ntp true (Linux), Settings, Date & Time (macOS)",
-    )
+    so = "from 300 s on every webhook is refused"
+    return setup_checks.clock("telnyx-clock", "Telnyx", ahead_ms, so, SKEW_MS)
 
 
 def _refused(check: str, error: CarrierError, before: str = "") -> Check:

@@ -10,14 +10,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from engine.carriers import setup_checks
 from engine.carriers.base import CarrierError
 from engine.carriers.callback import Callback
+from engine.carriers.setup_checks import compared, out_of_reach
 from engine.carriers.twilio_account import Account, OwnNumber
 from engine.carriers.twilio_errors import explain
 from engine.check import Check
 
-SKEW_MS: Final = 30_000
-"""A clock that is further from Twilio's is wrong. Theirs is known to about a second."""
 GEO_LINK: Final = "https://console.twilio.com/us1/develop/voice/settings/geo-permissions"
 _TRIAL: Final = (
     "a trial account: it calls only numbers that were verified for it, "
@@ -84,11 +84,6 @@ def change(number: OwnNumber, webhook_url: str) -> Change | None:
     return Change(number.sid, number.number, now, then)
 
 
-def out_of_reach(answer: object) -> bool:
-    """No connection came about: there is no use in asking anything else."""
-    return isinstance(answer, CarrierError) and answer.code == "not_reached"
-
-
 def credentials(answer: Account | CarrierError) -> Check:
     check = "twilio-credentials"
     if out_of_reach(answer):
@@ -138,17 +133,13 @@ def addresses(number: OwnNumber, webhook_url: str) -> Iterator[Check]:
         for check in ("twilio-voice-url", "twilio-status-callback"):
             yield Check(check, False, instead, "in the Twilio console, have the number's calls handled by webhook")
         return
-    yield _compared("twilio-voice-url", f"{number.number}: calls to it", now.voice, then.voice)
-    yield _compared("twilio-status-callback", f"{number.number}: the ends of calls to it", now.status, then.status)
+    yield compared("twilio-voice-url", f"{number.number}: calls to it", now.voice, then.voice)
+    yield compared("twilio-status-callback", f"{number.number}: the ends of calls to it", now.status, then.status)
 
 
 def no_address(tunnel: str) -> Check:
     """There is nothing to compare a number with. `tunnel`: what gives us an address once it is up, or nothing."""
-    if tunnel:
-        message = f"not compared: the address of {tunnel} is known only while it is up"
-        return Check("twilio-voice-url", True, message, "set public_url if that address is always the same")
-    message = "not compared: our own address is not known, public_url is not set"
-    return Check("twilio-voice-url", False, message, "set public_url to the address at which Twilio reaches us")
+    return setup_checks.no_address("twilio-voice-url", "Twilio", tunnel)
 
 
 def dialling(country: str, whose: str, answer: bool | CarrierError | None) -> Check:
@@ -170,15 +161,8 @@ def clock(answer: int | CarrierError) -> Check:
     check = "twilio-clock"
     if isinstance(answer, CarrierError):
         return _refused(check, answer, "Twilio's clock could not be read: ")
-    seconds = round(abs(answer) / 1000)
-    if abs(answer) <= SKEW_MS:
-        return Check(check, True, "our clock agrees with Twilio's" + (f" to {seconds} s" if seconds > 1 else ""))
-    way = "behind" if answer > 0 else "ahead of"
-    return Check(
-        check,
-        False,
-        f"our clock is {seconds} s {way} Twilio's: a dial whose outcome is uncertain may be given to the wrong call",
-        "set the clock by the network: timedatectl set-ntp true (Linux), Settings, Date & Time (macOS)",
+    return setup_checks.clock(
+        check, "Twilio", answer, "a dial whose outcome is uncertain may be given to the wrong call"
     )
 
 
@@ -206,13 +190,3 @@ def _refused(check: str, error: CarrierError, before: str = "") -> Check:
     see = f"see {error.link}" if error.link else ""
     fix = "; ".join(part for part in (hint, see) if part) or error.hint or "try again"
     return Check(check, False, f"{before}{message}{number}", fix)
-
-
-def _compared(check: str, what: str, now: Callback, then: Callback) -> Check:
-    if now.fits(then):
-        return Check(check, True, f"{what} come to {then.shown(then.url)}")
-    lost = f"{what} do not come to us" if now.url else f"{what} are told to nobody"
-    lines = (lost, f"ours: {then.shown(then.url)}", f"theirs: {now.shown(then.url)}")
-    return Check(
-        check, False, "\n".join(lines), "voicecall setup --online --fix writes ours, after showing what it would do"
-    )
