@@ -27,7 +27,7 @@ from engine.config import Config, Mock
 from engine.simulator.launch import STATE_FILE, ensure_simulator
 from tests.carriers.twilio_far import OUR_NUMBER, Settings, TwilioFar
 from tests.cli.conftest import Ran, Run
-from tests.cli.twilio_running import running_far
+from tests.cli.far_thread import running_far
 
 URL = "https://calls.example.com/voice/webhook"
 STATUS = f"{URL}?type=status"
@@ -52,7 +52,7 @@ async def nothing_to_look_at(config: Config, state_dir: Path) -> list[Check]:
 
 @pytest.fixture
 def far() -> Iterator[TwilioFar]:
-    with running_far(FAR) as running:
+    with running_far(lambda: TwilioFar(FAR)) as running:
         yield running
 
 
@@ -143,7 +143,7 @@ def test_one_check_that_fails_keeps_none_of_the_others(run: Run, far: TwilioFar)
     [({"account_type": "Trial"}, True, "trial account"), ({"account_status": "suspended"}, False, "suspended")],
 )
 def test_the_state_of_the_account_is_told(run: Run, account: dict[str, str], ok: bool, word: str) -> None:
-    with running_far(replace(FAR, **account)) as far:  # type: ignore[arg-type]
+    with running_far(lambda: TwilioFar(replace(FAR, **account))) as far:  # type: ignore[arg-type]
         configure(far.base_url)
         check = one(run("setup", "--online"), "twilio-credentials")
     assert check["ok"] == ok and word in check["message"]

@@ -13,7 +13,7 @@ from engine.check import Check
 from engine.config import Config
 from tests.carriers.plivo_far import OUR_NUMBER, PlivoFar, Settings
 from tests.cli.conftest import Ran, Run
-from tests.cli.plivo_running import running_far
+from tests.cli.far_thread import running_far
 
 URL = "https://calls.example.com/voice/webhook"
 FAR = Settings(answer_url=URL, hangup_url=f"{URL}?type=status")
@@ -36,7 +36,7 @@ async def nothing_to_look_at(config: Config, state_dir: Path) -> list[Check]:
 
 @pytest.fixture
 def far() -> Iterator[PlivoFar]:
-    with running_far(FAR) as running:
+    with running_far(lambda: PlivoFar(FAR)) as running:
         yield running
 
 
@@ -94,7 +94,9 @@ def test_a_carrier_out_of_reach_is_asked_once(run: Run) -> None:
 
 
 def test_without_credit_without_the_number_and_with_a_wrong_clock(run: Run) -> None:
-    with running_far(Settings(answer_url=URL, hangup_url=f"{URL}?type=status", credits="0.00000")) as far:
+    with running_far(
+        lambda: PlivoFar(Settings(answer_url=URL, hangup_url=f"{URL}?type=status", credits="0.00000"))
+    ) as far:
         far.ahead_s = 300
         configure(far.base_url, f'numbers: {{"{SECOND}": {{}}}}\n')
         ran = run("setup", "--online")

@@ -13,7 +13,7 @@ from engine.check import Check
 from engine.config import Config
 from tests.carriers.telnyx_far import OUR_NUMBER, Settings, TelnyxFar
 from tests.cli.conftest import Ran, Run
-from tests.cli.telnyx_running import running_far
+from tests.cli.far_thread import running_far
 
 URL = "https://calls.example.com/voice/webhook"
 FAR = Settings(webhook_url=URL)
@@ -37,7 +37,7 @@ async def nothing_to_look_at(config: Config, state_dir: Path) -> list[Check]:
 
 @pytest.fixture
 def far() -> Iterator[TelnyxFar]:
-    with running_far(FAR) as running:
+    with running_far(lambda: TelnyxFar(FAR)) as running:
         yield running
 
 

@@ -267,7 +267,6 @@ async def test_what_they_say_is_understood_and_what_we_say_is_heard(tmp_path: Pa
     """With the offline recogniser and voice, real synthesized people and real frames."""
     pytest.importorskip("moonshine_voice")
     from engine.speech.factory import make_recogniser, make_voice
-    from tests.engine.twilio_rig import person
 
     config = parse_config(b"", None, {}).config
     speaks = "+15550100211"

@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
-from engine.calls import Call, State
-from tests.carriers.plivo_far import FarCall
-from tests.engine.plivo_rig import BUSY, COLLEAGUE, MACHINE, SINK, STRANGER, Live, native, ring_in
-
-HELLO = "Hello, this is the practice. Is Tuesday at ten all right?"
-
-
-def agent(call: Call) -> list[str]:
-    return [line.text for line in call.transcript if line.speaker == "agent"]
-
-
-async def said(far: FarCall, text: str) -> None:
-    """Return once Plivo has said a text to its end."""
-    await far.until(lambda: any(spoken.text == text and spoken.whole for spoken in far.spoken))
-
-
-async def hears(far: FarCall, at: Live, call: Call, *texts: str) -> Call:
-    """The person says this; the call once it was understood and answered by another line of ours."""
-    before = len(agent(await at.until(call, lambda call: True)))
-    await far.hear(*texts)
-    return await at.until(
-        call,
-        lambda call: len(agent(call)) > before and not any(line.playing for line in call.transcript),
-    )
+from engine.calls import State
+from tests.engine.native_talk import (
+    HELLO,
+    a_question_waits,
+    agent,
+    hears,
+    said,
+    silence_keeps_the_line,
+    speaking_over_stops_a_line,
+)
+from tests.engine.plivo_rig import BUSY, COLLEAGUE, MACHINE, SINK, STRANGER, native, ring_in
 
 
 async def test_a_conversation_in_plivos_own_voice(tmp_path: Path) -> None:
@@ -49,13 +35,7 @@ async def test_somebody_who_says_nothing_keeps_the_line_and_each_question_is_a_r
     tmp_path: Path,
 ) -> None:
     async with native(tmp_path) as at:
-        call, far = await at.dial(SINK, HELLO)
-        await far.until(lambda: len(far.of("redirect")) >= 5)
-        addresses = [delivery.url for delivery in far.of("redirect")]
-        assert len(set(addresses)) == len(addresses)
-        await at.until(call, lambda call: call.live)
-        verdicts = [event.data["verdict"] for event in await at.events(call) if event.type == "webhook.received"]
-        assert set(verdicts) == {"ok"}, "none of them is taken for a replay"
+        await silence_keeps_the_line(at, "redirect")
 
 
 async def test_a_line_of_ours_is_fetched_from_the_address_that_the_call_was_sent_to(tmp_path: Path) -> None:
@@ -92,14 +72,7 @@ async def test_a_line_whose_command_has_no_answer_but_took_effect_is_said(tmp_pa
 
 async def test_a_question_waits_through_silence_for_its_answer(tmp_path: Path) -> None:
     async with native(tmp_path) as at:
-        call, far = await at.dial(SINK, HELLO)
-        await at.until(call, lambda call: "heard" in call.rungs)
-        asking = asyncio.create_task(at.engine.continue_call(call.call_id, "Which day would be better?", "cli"))
-        await said(far, "Which day would be better?")
-        silent = len(far.of("redirect"))
-        await far.until(lambda: len(far.of("redirect")) >= silent + 2)
-        await far.hear("Thursday.")
-        assert await asking == "Thursday."
+        await a_question_waits(at, "redirect")
 
 
 async def test_an_answer_that_is_delivered_twice_is_answered_once(tmp_path: Path) -> None:
@@ -115,15 +88,8 @@ async def test_an_answer_that_is_delivered_twice_is_answered_once(tmp_path: Path
 
 
 async def test_who_speaks_over_a_line_stops_it_and_is_heard_to_their_end(tmp_path: Path) -> None:
-    long = "This is a long message that goes on and on about the opening hours of the practice. " * 8
     async with native(tmp_path) as at:
-        call, far = await at.dial(SINK, long)
-        await far.until(lambda: bool(far.spoken))
-        await at.until(call, lambda call: call.state is State.SPEAKING)
-        await far.hear("stop", "Stop, please.")
-        now = await at.until(call, lambda call: any(line.speaker == "caller" for line in call.transcript))
-        assert not far.spoken[0].whole
-        assert now.transcript[0].cut and long.startswith(now.transcript[0].text)
+        await speaking_over_stops_a_line(at)
 
 
 async def test_keys_go_both_ways_and_the_conversation_goes_on(tmp_path: Path) -> None:

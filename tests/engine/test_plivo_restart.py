@@ -11,11 +11,10 @@ import yaml
 
 from engine.client import SocketClient
 from tests.carriers.plivo_far import OUR_NUMBER, PlivoFar, Settings
+from tests.engine.carrier_rig import BUSY, COLLEAGUE, SINK, person
 from tests.engine.processes import LIMIT_S, Desk
 from tests.engine.test_restart import record_of, until_event
-from tests.engine.twilio_rig import BUSY, COLLEAGUE, person
 
-SINK = "+15550100202"
 CALLERS: list[dict[str, Any]] = [
     person(SINK, "Sink", deaf_and_mute=True),
     person(BUSY, "Busy", answers="busy"),

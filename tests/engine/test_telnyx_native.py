@@ -2,46 +2,24 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any
 
-from engine.calls import Call, State
-from engine.config import parse_config
-from tests.carriers.telnyx_far import FarCall
-from tests.engine.telnyx_rig import BUSY, COLLEAGUE, MACHINE, SINK, Live, live
+from engine.calls import State
+from tests.engine.native_talk import agent, playing, said
+from tests.engine.telnyx_rig import BUSY, COLLEAGUE, MACHINE, SINK, native
 
 HELLO = "Hello, this is the practice."
-
-
-def native(state_dir: Path, wait_speed: float = 20, **more: Any) -> AbstractAsyncContextManager[Live]:
-    """An engine that opens no media streams."""
-    streaming = parse_config(b"", None, {}).config.streaming.model_copy(update={"enabled": False})
-    return live(state_dir, wait_speed, changes={"streaming": streaming, **more.pop("changes", {})}, **more)
-
-
-def agent(call: Call) -> list[str]:
-    return [line.text for line in call.transcript if line.speaker == "agent"]
-
-
-def playing(call: Call) -> bool:
-    return any(line.playing for line in call.transcript)
-
-
-async def said(far: FarCall, text: str) -> None:
-    """Return once Telnyx has said a text to its end."""
-    await far.until(lambda: any(spoken.text == text and spoken.whole for spoken in far.spoken), 20)
 
 
 async def test_a_conversation_in_telnyx_own_voice(tmp_path: Path) -> None:
     async with native(tmp_path) as at:
         call, far = await at.dial(SINK, HELLO)
-        await said(far, HELLO)
+        await said(far, HELLO, 20)
         await at.until(call, lambda call: "heard" in call.rungs)
         await far.hear("yes", "yes that", "Yes, that is fine.")
         now = await at.until(call, lambda call: len(agent(call)) == 2)
         assert [line.text for line in now.transcript[:2]] == [HELLO, "Yes, that is fine."]
-        await said(far, agent(now)[1])
+        await said(far, agent(now)[1], 20)
         assert now.live and set(now.turns[0]) == {"agent", "sentence", "send", "total"}
         assert far.streams == [] and len(far.sent("transcription_start")) == 1
         types = await at.types(call)
@@ -64,7 +42,7 @@ async def test_an_inbound_call_is_greeted_and_understood(tmp_path: Path) -> None
 async def test_a_caller_who_interrupts_is_not_talked_over(tmp_path: Path) -> None:
     async with native(tmp_path) as at:
         call, far = await at.dial(SINK, "This is a long line. " * 20)
-        await at.until(call, lambda call: playing(call))
+        await at.until(call, playing)
         await far.until(lambda: far.of("call.speak.started"))
         await far.until(lambda: far.transcription)
         assert far.transcription is not None
@@ -80,7 +58,7 @@ async def test_a_caller_who_interrupts_is_not_talked_over(tmp_path: Path) -> Non
 async def test_keys_are_heard_and_stop_the_voice(tmp_path: Path) -> None:
     async with native(tmp_path) as at:
         call, far = await at.dial(SINK, "Press one. " * 30)
-        await at.until(call, lambda call: playing(call))
+        await at.until(call, playing)
         await far.press("1")
         await at.until(call, lambda call: call.dtmf == "1")
         await far.until(lambda: far.spoken[0].stopped)

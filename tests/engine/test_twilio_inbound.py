@@ -2,32 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 import pytest
 
 from engine import admission
-from engine.calls import Call, Cursor, State
+from engine.calls import Cursor, State
 from engine.config import NumberRoute
-from tests.carriers.twilio_far import OUR_NUMBER, FarCall
-from tests.engine.twilio_rig import LIMIT_S, SINK, Live, live
+from tests.engine.carrier_rig import STRANGER
+from tests.engine.twilio_rig import SINK, live, ring_in
 
-STRANGER = "+15550100299"
 OTHER_NUMBER = "+15550100900"
-
-
-async def ring_in(at: Live, from_number: str = SINK, to_number: str = OUR_NUMBER) -> tuple[Call, FarCall]:
-    """Somebody calls a number of ours, whose settings at Twilio are what `setup` asks for."""
-    webhook = str(at.engine.health()["exposure"]["publicUrl"])
-    at.far.add_number(to_number, webhook, f"{webhook}?type=status")
-    far = at.far.ring_in("Sink", to_number, from_number)
-    async with asyncio.timeout(LIMIT_S):
-        async for _ in at.engine.watch(None, 100):
-            call = at.engine.call(far.state.sid)
-            if call is not None:
-                return call, far
-    raise AssertionError("the watch ended")
 
 
 async def test_a_caller_who_may_call_is_greeted_heard_and_said_goodbye_to(tmp_path: Path) -> None:

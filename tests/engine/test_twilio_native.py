@@ -2,43 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any
 
-from engine.calls import Call, State
-from engine.config import parse_config
-from tests.carriers.twilio_far import FarCall
-from tests.engine.test_twilio_inbound import STRANGER, ring_in
-from tests.engine.twilio_rig import BUSY, SINK, Live, live
-
-HELLO = "Hello, this is the practice. Is Tuesday at ten all right?"
-
-
-def native(state_dir: Path, **changes: Any) -> AbstractAsyncContextManager[Live]:
-    """An engine that opens no media streams."""
-    streaming = parse_config(b"", None, {}).config.streaming.model_copy(update={"enabled": False})
-    return live(state_dir, changes={"streaming": streaming, **changes})
-
-
-def agent(call: Call) -> list[str]:
-    return [line.text for line in call.transcript if line.speaker == "agent"]
-
-
-async def said(far: FarCall, text: str) -> None:
-    """Return once Twilio has said a text to its end."""
-    await far.until(lambda: any(spoken.text == text and spoken.whole for spoken in far.spoken))
-
-
-async def hears(far: FarCall, at: Live, call: Call, *texts: str) -> Call:
-    """The person says this; the call once it was understood and answered by another line of ours."""
-    before = len(agent(await at.until(call, lambda call: True)))
-    await far.hear(*texts)
-    return await at.until(
-        call,
-        lambda call: len(agent(call)) > before and not any(line.playing for line in call.transcript),
-    )
+from engine.calls import State
+from tests.engine.carrier_rig import STRANGER
+from tests.engine.native_talk import (
+    HELLO,
+    a_question_waits,
+    agent,
+    hears,
+    said,
+    silence_keeps_the_line,
+    speaking_over_stops_a_line,
+)
+from tests.engine.twilio_rig import BUSY, SINK, native, ring_in
 
 
 async def test_a_conversation_in_twilios_own_voice(tmp_path: Path) -> None:
@@ -61,43 +38,19 @@ async def test_somebody_who_says_nothing_keeps_the_line_and_each_question_is_a_r
     tmp_path: Path,
 ) -> None:
     async with native(tmp_path) as at:
-        call, far = await at.dial(SINK, HELLO)
-        await far.until(lambda: len(far.of("gather")) >= 5)
-        addresses = [delivery.url for delivery in far.of("gather")]
-        assert len(set(addresses)) == len(addresses)
-        await at.until(call, lambda call: call.live)
-        page = await at.engine.events(None, call.call_id)
-        beginning = type(page.cursor)(page.cursor.generation, 0)
-        events = (await at.engine.events(beginning, call.call_id, limit=5000)).events
-        verdicts = [event.data["verdict"] for event in events if event.type == "webhook.received"]
-        assert set(verdicts) == {"ok"}, "none of them is taken for a replay"
-        assert far.codes() == []
+        await silence_keeps_the_line(at, "gather")
+        assert at.far.call().codes() == []
 
 
 async def test_a_question_waits_through_silence_for_its_answer(tmp_path: Path) -> None:
     async with native(tmp_path) as at:
-        call, far = await at.dial(SINK, HELLO)
-        await at.until(call, lambda call: "heard" in call.rungs)
-        asking = asyncio.create_task(at.engine.continue_call(call.call_id, "Which day would be better?", "cli"))
-        await said(far, "Which day would be better?")
-        silent = len(far.of("gather"))
-        await far.until(lambda: len(far.of("gather")) >= silent + 2)
-        await far.hear("Thursday.")
-        assert await asking == "Thursday."
-        assert far.codes() == []
+        await a_question_waits(at, "gather")
+        assert at.far.call().codes() == []
 
 
 async def test_who_speaks_over_a_line_stops_it_and_is_heard_to_their_end(tmp_path: Path) -> None:
-    long = "This is a long message that goes on and on about the opening hours of the practice. " * 8
     async with native(tmp_path) as at:
-        call, far = await at.dial(SINK, long)
-        await far.until(lambda: bool(far.spoken))
-        await at.until(call, lambda call: call.state is State.SPEAKING)
-        await far.hear("stop", "Stop, please.")
-        now = await at.until(call, lambda call: any(line.speaker == "caller" for line in call.transcript))
-        assert not far.spoken[0].whole
-        assert now.transcript[0].cut and long.startswith(now.transcript[0].text)
-        assert now.transcript[1].text == "Stop, please."
+        await speaking_over_stops_a_line(at)
 
 
 async def test_keys_are_played_and_the_conversation_goes_on(tmp_path: Path) -> None:

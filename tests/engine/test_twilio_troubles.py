@@ -18,8 +18,7 @@ from engine.speech.ports import Partial
 from tests.carriers.twilio_far import OUR_NUMBER
 from tests.carriers.twilio_far.settings import RestFault, WebhookKind
 from tests.engine.conftest import Humming, Understands, Words
-from tests.engine.test_twilio_inbound import ring_in
-from tests.engine.twilio_rig import CALLERS, SINK, live, person
+from tests.engine.twilio_rig import CALLERS, SINK, live, person, ring_in
 
 ALL_KINDS = frozenset(get_args(WebhookKind))
 INTERRUPTER = "+15550100208"

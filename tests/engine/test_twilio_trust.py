@@ -13,8 +13,7 @@ import pytest
 from engine.config.base import reveal
 from tests.carriers.twilio_far.settings import WebhookKind
 from tests.carriers.twilio_far.twiml import Connect, read_twiml
-from tests.engine.test_twilio_inbound import ring_in
-from tests.engine.twilio_rig import SINK, Live, live
+from tests.engine.twilio_rig import SINK, Live, live, ring_in
 
 ALL_KINDS = frozenset(get_args(WebhookKind))
 PUBLIC = "https://calls.example.com"

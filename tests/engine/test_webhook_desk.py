@@ -14,8 +14,7 @@ import pytest
 from engine.api import Refusal
 from engine.config import parse_config
 from engine.store import WebhookQuery
-from tests.engine.test_twilio_inbound import ring_in
-from tests.engine.twilio_rig import SINK, Live, live
+from tests.engine.twilio_rig import SINK, Live, live, ring_in
 
 OPEN = {"inbound_policy": "open"}
 

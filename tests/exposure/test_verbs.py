@@ -19,9 +19,9 @@ from engine import checks
 from engine.calls import Draft
 from engine.config import parse_config
 from engine.store import DATABASE_NAME, EventLog
-from tests.carriers.twilio_far import OUR_NUMBER, Settings
+from tests.carriers.twilio_far import OUR_NUMBER, Settings, TwilioFar
 from tests.cli.conftest import Ran, Run, home, run
-from tests.cli.twilio_running import running_far
+from tests.cli.far_thread import running_far
 from tests.exposure.proxy import PASS, Ports, free_ports, needs_nginx, proxy
 
 __all__ = ["home", "run"]
@@ -42,7 +42,7 @@ def failed(ran: Ran) -> dict[str, str]:
 def set_up(run: Run, ports: Ports, public_url: str) -> Ran:
     """`setup --online` of a configuration in order but for what the proxy does, without an engine."""
     status = f"{public_url}?type=status"
-    with running_far(Settings(voice_url=public_url, status_callback=status)) as far:
+    with running_far(lambda: TwilioFar(Settings(voice_url=public_url, status_callback=status))) as far:
         account = f'{{account_sid: {far.settings.account_sid}, auth_token: "{far.settings.auth_token}", '
         Path("config.yaml").write_text(
             f'provider: twilio\nfrom_number: "{OUR_NUMBER}"\nresponse: {{provider: operator}}\n'

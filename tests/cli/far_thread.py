@@ -1,22 +1,25 @@
-"""The far end that behaves like Twilio, in a thread of its own: a command line has its own loop."""
+"""A carrier's far end in a thread of its own: a command line has its own loop."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any, TypeVar
 
-from tests.carriers.twilio_far import Settings, TwilioFar
+from tests.carriers.far.base import FarEnd
+
+FarT = TypeVar("FarT", bound=FarEnd[Any, Any, Any, Any])
 
 
 @contextmanager
-def running_far(settings: Settings | None = None) -> Iterator[TwilioFar]:
+def running_far(make: Callable[[], FarT]) -> Iterator[FarT]:
     """Its attributes may be read and changed between commands: it only works while it is asked."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
-    far = asyncio.run_coroutine_threadsafe(_open(settings), loop).result(20)
+    far = asyncio.run_coroutine_threadsafe(_open(make), loop).result(20)
     try:
         yield far
     finally:
@@ -26,5 +29,5 @@ def running_far(settings: Settings | None = None) -> Iterator[TwilioFar]:
         loop.close()
 
 
-async def _open(settings: Settings | None) -> TwilioFar:
-    return await TwilioFar(settings).__aenter__()
+async def _open(make: Callable[[], FarT]) -> FarT:
+    return await make().__aenter__()
