@@ -10,13 +10,12 @@ templates, because that happens 50 times a second for every call.
 from __future__ import annotations
 
 from binascii import a2b_base64, b2a_base64
-from typing import Any, Final, TypeGuard
+from typing import Any, Final
 
 import orjson
 
 from engine.media.audio import FRAME_BYTES, FRAME_MS, PHONE, AudioFormat
 from engine.media.wire import (
-    DtmfReceived,
     MarkReturned,
     MediaFrame,
     Noted,
@@ -25,13 +24,12 @@ from engine.media.wire import (
     Stopped,
     WireEvent,
 )
+from engine.media.wire_values import counter, dtmf_received, is_id, misplaced
 
 MAX_CHUNK: Final = 12_288
 """Bytes of audio in one frame: 16 kB of base64, which Plivo advises as the most."""
-_DIGITS: Final = frozenset("0123456789*#ABCD")
 _ENCODINGS: Final = {"audio/x-mulaw": "mulaw", "audio/x-l16": "pcm16"}
 _RATES: Final = (8000, 16000, 24000)
-_MAX_ID: Final = 128
 _MAX_PARAMETERS: Final = 32
 _MAX_COUNTER_DIGITS: Final = 16
 _PLAY_HEAD: Final = b'{"event":"playAudio","media":{"contentType":"audio/x-mulaw","sampleRate":8000,"payload":"'
@@ -61,12 +59,12 @@ class PlivoWire:
         if event == "start":
             return self._started(frame)
         if self._stream_id is None or frame.get("streamId", self._stream_id) != self._stream_id:
-            return self._misplaced()
+            return misplaced(self._stream_id)
         if event == "playedStream":
             name = frame.get("name")
-            return MarkReturned(name) if _is_id(name) else Refused("playedStream without a usable name")
+            return MarkReturned(name) if is_id(name) else Refused("playedStream without a usable name")
         if event == "dtmf":
-            return _dtmf_received(frame)
+            return dtmf_received(frame)
         if event == "clearedAudio":
             return Noted("the playback buffer is empty")
         return Stopped() if event == "stop" else Refused("unknown event")
@@ -99,9 +97,9 @@ class PlivoWire:
         if type(start) is not dict:
             return Refused("start without its object")
         stream_id, call_id = start.get("streamId", frame.get("streamId")), start.get("callId")
-        if not _is_id(stream_id):
+        if not is_id(stream_id):
             return Refused("start without a usable streamId")
-        if not _is_id(call_id):
+        if not is_id(call_id):
             return Refused("start without a usable callId")
         format_ = _format(start.get("mediaFormat"))
         if format_ is None:
@@ -115,13 +113,10 @@ class PlivoWire:
         self._mark_head = b'{"event":"checkpoint","streamId":%b,"name":' % quoted
         self._clear = b'{"event":"clearAudio","streamId":%b}' % quoted
 
-    def _misplaced(self) -> Refused:
-        return Refused("frame before start" if self._stream_id is None else "frame of another stream")
-
     def _media_received(self, frame: dict[str, Any]) -> WireEvent:
         stream_id = self._stream_id
         if stream_id is None or frame.get("streamId", stream_id) != stream_id:
-            return self._misplaced()
+            return misplaced(self._stream_id)
         try:
             media = frame["media"]
             payload = a2b_base64(media["payload"], strict_mode=True)
@@ -136,7 +131,7 @@ class PlivoWire:
 
     def _place(self, timestamp: object, size: int) -> int:
         """Where a frame lies, in ms from the first one. One whose time can not be read follows the one before."""
-        at = _counter(timestamp)
+        at = counter(timestamp, _MAX_COUNTER_DIGITS)
         if at is not None and self._first_at is None:
             self._first_at = at - self._next_ms
         at_ms = self._next_ms if at is None or self._first_at is None else max(0, at - self._first_at)
@@ -144,39 +139,20 @@ class PlivoWire:
         return at_ms
 
 
-def _dtmf_received(frame: dict[str, Any]) -> WireEvent:
-    dtmf = frame.get("dtmf")
-    digit = dtmf.get("digit") if type(dtmf) is dict else None
-    if type(digit) is str and digit.upper() in _DIGITS:
-        return DtmfReceived(digit.upper())
-    return Refused("dtmf without a digit")
-
-
-def _is_id(value: object) -> TypeGuard[str]:
-    return type(value) is str and 0 < len(value) <= _MAX_ID and value.isprintable()
-
-
 def _format(value: object) -> AudioFormat | None:
     """What the stream carries, which is not always what was asked for. `audio/x-mulaw;rate=8000` is seen as well."""
     if type(value) is not dict:
         return None
     encoding, _, parameter = str(value.get("encoding", "")).partition(";")
-    rate = _counter(value.get("sampleRate"))
+    rate = counter(value.get("sampleRate"), _MAX_COUNTER_DIGITS)
     if rate is None:
-        rate = _counter(parameter.strip().removeprefix("rate="))
+        rate = counter(parameter.strip().removeprefix("rate="), _MAX_COUNTER_DIGITS)
     known = _ENCODINGS.get(encoding.strip().lower())
     if known is None or rate not in _RATES:
         return None
     if known == "mulaw":
         return PHONE if rate == PHONE.rate else None
     return AudioFormat("pcm16", rate)
-
-
-def _counter(value: object) -> int | None:
-    """A counter of the wire as a number."""
-    if type(value) is str and len(value) <= _MAX_COUNTER_DIGITS and value.isascii() and value.isdecimal():
-        return int(value)
-    return value if type(value) is int and value >= 0 else None
 
 
 def _extra_headers(value: object) -> dict[str, str]:

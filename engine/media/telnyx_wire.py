@@ -10,7 +10,7 @@ The order of media frames is not guaranteed: they are put in order by `chunk`, w
 from __future__ import annotations
 
 from binascii import a2b_base64, b2a_base64
-from typing import Any, Final, Literal, TypeGuard
+from typing import Any, Final, Literal
 
 import orjson
 
@@ -18,8 +18,6 @@ from engine.media.audio import FRAME_MS, PHONE
 from engine.media.g711 import alaw_to_mulaw, mulaw_to_alaw
 from engine.media.wire import (
     Connected,
-    DtmfReceived,
-    MarkReturned,
     MediaFrame,
     Refused,
     Started,
@@ -28,6 +26,7 @@ from engine.media.wire import (
     Waits,
     WireEvent,
 )
+from engine.media.wire_values import counter, dtmf_received, is_id, mark_returned, misplaced
 
 Codec = Literal["PCMU", "PCMA"]
 """G.711 mu-law and A-law, as Telnyx writes them."""
@@ -40,7 +39,6 @@ _CODECS: Final[dict[str, Codec]] = {
     "AUDIO/X-ALAW": "PCMA",
 }
 """Both spellings are seen; older streams say audio/x-mulaw."""
-_DIGITS: Final = frozenset("0123456789*#ABCD")
 _MAX_ID: Final = 256
 _MAX_DIGITS: Final = 12
 _CLEAR: Final = b'{"event":"clear"}'
@@ -76,11 +74,11 @@ class TelnyxWire:
         if event == "error":
             return _trouble(frame)
         if self._stream_id is None or frame.get("stream_id", self._stream_id) != self._stream_id:
-            return self._misplaced()
+            return misplaced(self._stream_id)
         if event == "mark":
-            return _mark_returned(frame)
+            return mark_returned(frame, _MAX_ID)
         if event == "dtmf":
-            return _dtmf_received(frame)
+            return dtmf_received(frame)
         return Stopped() if event == "stop" else Refused("unknown event")
 
     def media(self, payload: bytes) -> bytes:
@@ -103,27 +101,25 @@ class TelnyxWire:
         if type(start) is not dict:
             return Refused("start without its object")
         stream_id, call_id = frame.get("stream_id", start.get("stream_id")), start.get("call_control_id")
-        if not _is_id(stream_id):
+        if not is_id(stream_id, _MAX_ID):
             return Refused("start without a usable stream_id")
-        if not _is_id(call_id):
+        if not is_id(call_id, _MAX_ID):
             return Refused("start without a usable call_control_id")
         self._stream_id = stream_id
         codec, why = _format_of(start.get("media_format"))
         self._alaw_in = codec == "PCMA"
         return Started(stream_id, call_id, PHONE, _parameters(start.get("custom_parameters")), why)
 
-    def _misplaced(self) -> Refused:
-        return Refused("frame before start" if self._stream_id is None else "frame of another stream")
-
     def _media_received(self, frame: dict[str, Any]) -> WireEvent:
         stream_id = self._stream_id
         if stream_id is None or frame.get("stream_id", stream_id) != stream_id:
-            return self._misplaced()
+            return misplaced(self._stream_id)
         try:
             media = frame["media"]
             payload = a2b_base64(media["payload"], strict_mode=True)
             track = media.get("track", "inbound")
-            chunk, timestamp = _number(media.get("chunk")), _number(media.get("timestamp", self._next_ms))
+            chunk = counter(media.get("chunk"), _MAX_DIGITS)
+            timestamp = counter(media.get("timestamp", self._next_ms), _MAX_DIGITS)
         except (AttributeError, KeyError, TypeError, ValueError):
             return Refused("media without base64 audio")
         if not payload:
@@ -190,31 +186,6 @@ def _trouble(frame: dict[str, Any]) -> Trouble:
     words = [str(fields[name]) for name in ("code", "title", "detail") if fields.get(name)]
     text = "".join(letter if letter.isprintable() else " " for letter in " ".join(words))
     return Trouble(text[:200] or "an error without words")
-
-
-def _mark_returned(frame: dict[str, Any]) -> WireEvent:
-    mark = frame.get("mark")
-    name = mark.get("name") if type(mark) is dict else None
-    return MarkReturned(name) if _is_id(name) else Refused("mark without a usable name")
-
-
-def _dtmf_received(frame: dict[str, Any]) -> WireEvent:
-    dtmf = frame.get("dtmf")
-    digit = dtmf.get("digit") if type(dtmf) is dict else None
-    if type(digit) is str and digit.upper() in _DIGITS:
-        return DtmfReceived(digit.upper())
-    return Refused("dtmf without a digit")
-
-
-def _is_id(value: object) -> TypeGuard[str]:
-    return type(value) is str and 0 < len(value) <= _MAX_ID and value.isprintable()
-
-
-def _number(value: object) -> int | None:
-    """A counter of the wire: a string of digits, or a number."""
-    if type(value) is str and len(value) <= _MAX_DIGITS and value.isascii() and value.isdecimal():
-        return int(value)
-    return value if type(value) is int and value >= 0 else None
 
 
 def _parameters(value: object) -> dict[str, str]:

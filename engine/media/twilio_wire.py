@@ -9,24 +9,21 @@ for every call.
 from __future__ import annotations
 
 from binascii import a2b_base64, b2a_base64
-from typing import Any, Final, TypeGuard
+from typing import Any, Final
 
 import orjson
 
 from engine.media.audio import FRAME_MS, PHONE
 from engine.media.wire import (
     Connected,
-    DtmfReceived,
-    MarkReturned,
     MediaFrame,
     Refused,
     Started,
     Stopped,
     WireEvent,
 )
+from engine.media.wire_values import counter, dtmf_received, is_id, mark_returned, misplaced
 
-_DIGITS: Final = frozenset("0123456789*#ABCD")
-_MAX_ID: Final = 128
 _MAX_PARAMETERS: Final = 32
 _MAX_TIMESTAMP_DIGITS: Final = 12
 
@@ -57,11 +54,11 @@ class TwilioWire:
         if event == "start":
             return self._started(frame)
         if self._stream_id is None or frame.get("streamSid", self._stream_id) != self._stream_id:
-            return self._misplaced()
+            return misplaced(self._stream_id)
         if event == "mark":
-            return _mark_returned(frame)
+            return mark_returned(frame)
         if event == "dtmf":
-            return _dtmf_received(frame)
+            return dtmf_received(frame)
         return Stopped() if event == "stop" else Refused("unknown event")
 
     def media(self, payload: bytes) -> bytes:
@@ -87,9 +84,9 @@ class TwilioWire:
             return Refused("start without its object")
         stream_id = frame.get("streamSid", start.get("streamSid"))
         call_id = start.get("callSid")
-        if not _is_id(stream_id) or start.get("streamSid", stream_id) != stream_id:
+        if not is_id(stream_id) or start.get("streamSid", stream_id) != stream_id:
             return Refused("start without a usable streamSid")
-        if not _is_id(call_id):
+        if not is_id(call_id):
             return Refused("start without a usable callSid")
         if not _is_phone_format(start.get("mediaFormat")):
             return Refused("start with an audio format other than mono mu-law at 8 kHz")
@@ -103,13 +100,10 @@ class TwilioWire:
         self._mark_head = b'{"event":"mark","streamSid":%b,"mark":{"name":' % quoted
         self._clear = b'{"event":"clear","streamSid":%b}' % quoted
 
-    def _misplaced(self) -> Refused:
-        return Refused("frame before start" if self._stream_id is None else "frame of another stream")
-
     def _media_received(self, frame: dict[str, Any]) -> WireEvent:
         stream_id = self._stream_id
         if stream_id is None or frame.get("streamSid", stream_id) != stream_id:
-            return self._misplaced()
+            return misplaced(self._stream_id)
         try:
             media = frame["media"]
             payload = a2b_base64(media["payload"], strict_mode=True)
@@ -120,29 +114,11 @@ class TwilioWire:
             return Refused("media without base64 audio")
         if track != "inbound":
             return Refused("media of a track that is not the caller's")
-        at_ms = _milliseconds(timestamp)
+        at_ms = counter(timestamp, _MAX_TIMESTAMP_DIGITS)
         if at_ms is None:
             return Refused("media with a timestamp that is not a number")
         self._next_ms = at_ms + FRAME_MS
         return MediaFrame(payload, at_ms)
-
-
-def _mark_returned(frame: dict[str, Any]) -> WireEvent:
-    mark = frame.get("mark")
-    name = mark.get("name") if type(mark) is dict else None
-    return MarkReturned(name) if _is_id(name) else Refused("mark without a usable name")
-
-
-def _dtmf_received(frame: dict[str, Any]) -> WireEvent:
-    dtmf = frame.get("dtmf")
-    digit = dtmf.get("digit") if type(dtmf) is dict else None
-    if type(digit) is str and digit.upper() in _DIGITS:
-        return DtmfReceived(digit.upper())
-    return Refused("dtmf without a digit")
-
-
-def _is_id(value: object) -> TypeGuard[str]:
-    return type(value) is str and 0 < len(value) <= _MAX_ID and value.isprintable()
 
 
 def _is_phone_format(value: object) -> bool:
@@ -153,13 +129,6 @@ def _is_phone_format(value: object) -> bool:
         return False
     found = (value.get("encoding"), str(value.get("sampleRate")), str(value.get("channels", 1)))
     return found == ("audio/x-mulaw", "8000", "1")
-
-
-def _milliseconds(value: object) -> int | None:
-    """A counter of the wire (a string of digits) as a number."""
-    if type(value) is str and len(value) <= _MAX_TIMESTAMP_DIGITS and value.isascii() and value.isdecimal():
-        return int(value)
-    return value if type(value) is int and value >= 0 else None
 
 
 def _parameters(value: object) -> dict[str, str]:
