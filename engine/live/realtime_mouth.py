@@ -123,15 +123,21 @@ class RealtimeMouth(Mouth):
         if source.failed and not source.settled:
             raise SpeechUnavailable(source.failed)
 
+    async def _told(self, line: Utterance) -> AsyncGenerator[Audio, None]:
+        """What the model says because it is told to. Raises ModelLost, and SpeechUnavailable when it breaks off."""
+        source = await self._model.say_line(line.text, LINE_SECONDS)
+        self._join(line, source)
+        async with aclosing(source.audio()) as pieces:
+            async for piece in pieces:
+                yield piece
+        self._check(source)
+
     async def _modelled(self, line: Utterance) -> AsyncGenerator[Audio, None]:
         """In the model's voice, or else in ours."""
         try:
-            source = await self._model.say_line(line.text, LINE_SECONDS)
-            self._join(line, source)
-            async with aclosing(source.audio()) as pieces:
+            async with aclosing(self._told(line)) as pieces:
                 async for piece in pieces:
                     yield piece
-            self._check(source)
             return
         except ModelLost as error:
             log.warning("call %s: our voice stands in for the model: %s", self._call_id, error)
@@ -155,12 +161,9 @@ class RealtimeMouth(Mouth):
                 raise
             problem = error
         try:
-            source = await self._model.say_line(line.text, LINE_SECONDS)
-            self._join(line, source)
-            async with aclosing(source.audio()) as pieces:
+            async with aclosing(self._told(line)) as pieces:
                 async for piece in pieces:
                     yield piece
-            self._check(source)
         except ModelLost:
             raise problem from None
 
