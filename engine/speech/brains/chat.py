@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from engine.speech.answers import json_object, short
+
 MAX_ARGUMENT_CHARS: Final = 4000
 END_CALL: Final = "end_call"
 FAREWELL: Final = "Goodbye."
@@ -47,14 +49,14 @@ class ChunkReader:
     def farewell(self) -> str:
         """The last words that came with `end_call`, or a plain goodbye."""
         for index, name in self._names.items():
-            farewell = _json(self._arguments.get(index, "")).get("farewell") if name == END_CALL else None
+            farewell = json_object(self._arguments.get(index, "")).get("farewell") if name == END_CALL else None
             if isinstance(farewell, str) and farewell.strip():
                 return farewell
         return FAREWELL
 
     def read(self, data: str) -> Chunk:
         """One event of the stream, or a whole answer. Unknown shapes are empty, as they come from other servers."""
-        value = _json(data)
+        value = json_object(data)
         if not value:
             self.garbled += 1
         if "error" in value and value["error"]:
@@ -106,24 +108,12 @@ def _text(content: object) -> str:
 
 def error_text(body: bytes) -> tuple[str, str]:
     """Code and message out of an error body: OpenAI's form, those of other servers, or plain text."""
-    value = _json(body.decode("utf-8", "replace"))
+    value = json_object(body.decode("utf-8", "replace"))
     error: Any = value.get("error", value)
     if isinstance(error, str):
-        return "", _short(error)
+        return "", short(error)
     if isinstance(error, Mapping) and error:
         code = next((str(error[key]) for key in ("code", "type") if error.get(key)), "")
         message = next((error[key] for key in ("message", "detail", "error") if error.get(key)), "")
-        return _short(code), _short(message if isinstance(message, str) else json.dumps(message))
-    return "", _short(body.decode("utf-8", "replace"))
-
-
-def _short(text: str) -> str:
-    return " ".join("".join(c if c.isprintable() else " " for c in text[:2000]).split())[:500]
-
-
-def _json(text: str) -> Mapping[str, Any]:
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
+        return short(code), short(message if isinstance(message, str) else json.dumps(message))
+    return "", short(body.decode("utf-8", "replace"))

@@ -7,11 +7,11 @@ OpenAI: `{"error": {"message", "type", "param", "code"}}` (platform.openai.com/d
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from engine.speech.answers import json_object, short
 from engine.speech.ports import SpeechUnavailable
 
 
@@ -40,23 +40,23 @@ def explained(explain: Explain, status: int, body: bytes, reason: str, secret: s
 def read_refusal(status: int, body: bytes) -> Refused:
     """Read an error body; other shapes, and other servers, give their text."""
     text = body.decode("utf-8", "replace")
-    value = _json(text)
+    value = json_object(text)
     error: Any = value.get("error") or value.get("detail") or value
     if isinstance(error, list) and error:
         first = error[0] if isinstance(error[0], Mapping) else {}
         where = ".".join(str(part) for part in first.get("loc", ()) if isinstance(part, str | int))
-        return Refused(status, str(first.get("type", "")), _short(f"{where}: {first.get('msg', '')}"), where)
+        return Refused(status, str(first.get("type", "")), short(f"{where}: {first.get('msg', '')}"), where)
     if isinstance(error, str):
-        return Refused(status, "", _short(error))
+        return Refused(status, "", short(error))
     if isinstance(error, Mapping) and error:
         code = next((str(error[key]) for key in ("status", "code", "type") if error.get(key)), "")
-        return Refused(status, _short(code), _short(str(error.get("message") or "")), str(error.get("param") or ""))
-    return Refused(status, "", _short(text))
+        return Refused(status, short(code), short(str(error.get("message") or "")), str(error.get("param") or ""))
+    return Refused(status, "", short(text))
 
 
 def redacted(text: str, secret: str) -> str:
     """`text` without the key, and without a part of it that a service quotes back."""
-    text = _short(text)
+    text = short(text)
     return text.replace(secret, "***") if secret else text
 
 
@@ -105,15 +105,3 @@ _ELEVENLABS: Final[Mapping[str, str]] = {
     "output_format_not_allowed": "the account's plan has no ulaw_8000",
     "subscription_required": "the account's plan does not include this",
 }
-
-
-def _short(text: str) -> str:
-    return " ".join("".join(c if c.isprintable() else " " for c in text[:2000]).split())[:400]
-
-
-def _json(text: str) -> Mapping[str, Any]:
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
