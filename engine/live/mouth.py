@@ -128,7 +128,7 @@ class Mouth(Speaking):
                 self._synthesis.cancel()
 
     async def _until_caller_is_over(self) -> None:
-        """What is wanted said is not said into what the caller says. Whoever never stops is spoken to all the same."""
+        """What is wanted said is not said into the caller's words. Who never stops is spoken to all the same."""
         try:
             async with asyncio.timeout(POLITE_SECONDS):
                 await self._caller_over.wait()
