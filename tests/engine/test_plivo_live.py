@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from engine.calls import State
+from engine.calls import Call, State
 from engine.config import parse_config
 from engine.live import machine
 from engine.simulator.voices import VoiceBank
@@ -263,6 +263,11 @@ async def test_a_stranger_waits_ringing_until_somebody_lets_them_in(tmp_path: Pa
 # audio, heard and understood both ways
 
 
+def theirs(call: Call) -> str:
+    """All that the caller was understood to say."""
+    return " ".join(line.text.lower() for line in call.transcript if line.speaker == "caller")
+
+
 async def test_what_they_say_is_understood_and_what_we_say_is_heard(tmp_path: Path) -> None:
     """With the offline recogniser and voice, real synthesized people and real frames."""
     pytest.importorskip("moonshine_voice")
@@ -280,7 +285,6 @@ async def test_what_they_say_is_understood_and_what_we_say_is_heard(tmp_path: Pa
         hears=make_recogniser(config),
     ) as at:
         call, far = await at.dial(speaks, "Good morning, this is the practice.")
-        now = await at.until(call, lambda call: any(line.speaker == "caller" for line in call.transcript))
-        said = " ".join(line.text.lower() for line in now.transcript if line.speaker == "caller")
-        assert "opening hours" in said or "hello" in said
+        # Their "Hello?" alone would not do: everybody says it. The model makes "grossening" of "your opening".
+        await at.until(call, lambda call: "hours" in theirs(call))
         assert far.leg is not None and far.leg.heard.loud_ms > 200
